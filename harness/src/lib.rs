@@ -1,1 +1,53 @@
-//! harness
+//! Tries claims about the kernel's KVM interface.
+//!
+//! A claim is a function and a sentence; its argument types are its whole set-up; it ends in an [`Outcome`]. Anybody's claims can
+//! be tried: a program that links them and calls [`main`] has the whole command line.
+//!
+//! ```no_run
+//! use harness::kvm::Kvm;
+//! use harness::{Outcome, claim, equal};
+//!
+//! fn api_version_is_twelve(kvm: Kvm) -> Outcome {
+//!     equal(kvm.get_api_version()?, 12)
+//! }
+//! claim!(api_version_is_twelve, "KVM_GET_API_VERSION answers 12", [Api("4.1 KVM_GET_API_VERSION")]);
+//!
+//! fn main() -> std::process::ExitCode {
+//!     harness::main()
+//! }
+//! ```
+
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+compile_error!("Assay tests KVM on x86-64: it is built for x86_64 Linux only");
+
+mod body;
+mod check;
+mod claim;
+mod cli;
+mod clock;
+mod expectations;
+mod host;
+#[doc(hidden)]
+pub mod input;
+pub mod isolate;
+pub mod kvm;
+mod need;
+mod outcome;
+pub mod process;
+pub mod runner;
+
+pub use body::{Body, Case, body};
+pub use check::{differs, each, equal, fails, fails_with_one_of, holds, succeeds, unchanged, within};
+pub use claim::{CLAIMS, Claim, Source, claims};
+pub use cli::main;
+pub use expectations::{
+    EXPECTATIONS, REGRESSIONS, Regression, Shipped, ShippedError, parse_regressions, shipped_expectations,
+    shipped_regressions,
+};
+pub use host::Facts;
+pub use input::Input;
+pub use need::Need;
+pub use outcome::{Broken, HostFault, Outcome, Stop};
+
+#[doc(hidden)]
+pub use {linkme, proptest};

@@ -1,7 +1,42 @@
 //! Runs as records: read, written, compared and asked about, on any machine, with or without KVM.
+//!
+//! A [`Run`] is what the runner found out. It is written line by line to a [`Journal`] while claims are tried, rendered
+//! by every [`Format`] in [`FORMATS`], read again by [`Run::load`], selected from by a [`Query`], held against [`Known`]
+//! deviations by [`settle`], and compared with another run by [`changes`].
 
+mod account;
+mod change;
+mod edition;
+mod format;
+mod host;
+mod journal;
+mod json;
+mod junit;
+mod kernel_range;
+mod known;
+mod ktap;
+mod load;
+mod markdown;
+mod near;
+mod outline;
+mod plain;
+mod query;
 mod run;
+mod settle;
+mod text;
 mod verdict;
 
-pub use run::{Cpu, Entry, FORMAT, Host, Run, Witness};
+pub use change::{Change, ChangeKind, changes, host_changes, write_text};
+pub use format::{FORMATS, Format, format, formats};
+pub use journal::{JOURNAL, Journal, JournalError};
+pub use kernel_range::{KernelRange, KernelRangeError};
+pub use known::{HostMatch, Known, KnownError, unknown_claims};
+pub use load::LoadError;
+pub use near::near;
+pub use query::{Facts, Query, QueryError};
+pub use run::{Cpu, Entry, FORMAT, Host, Run, SCHEMA, Witness};
+pub use settle::settle;
 pub use verdict::Verdict;
+
+#[doc(hidden)]
+pub use linkme;

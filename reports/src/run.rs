@@ -10,6 +10,9 @@ use crate::Verdict;
 /// The version of the format that this crate writes. Every earlier one is read.
 pub const FORMAT: u32 = 1;
 
+/// The JSON Schema (draft 2020-12) of what [`Run`] is written as.
+pub const SCHEMA: &str = include_str!("../run.schema.json");
+
 /// Everything that one run found out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
@@ -139,6 +142,24 @@ impl Run {
 impl Entry {
     /// Whether the claim rests on observation alone; what drifts there is information, not failure.
     pub fn is_observed(&self) -> bool {
-        self.source.iter().all(|source| source.starts_with("observed"))
+        is_observed(&self.source)
     }
+
+    /// Whether the entry is drift: a behaviour that was observed, that nothing promises, and that is no longer so.
+    ///
+    /// A Crash or a Hang is never drift: no document has to promise that a kernel lives. Nor is a Surprise, which asks
+    /// for an expectation to be removed.
+    pub fn is_drift(&self) -> bool {
+        self.verdict == Verdict::Fail && self.is_observed()
+    }
+
+    /// Whether somebody has to act on the entry: its verdict is bad, and it is not mere drift.
+    pub fn is_failure(&self) -> bool {
+        self.verdict.is_bad() && !self.is_drift()
+    }
+}
+
+/// Whether `source` says of a claim that nothing but observation promises it.
+pub(crate) fn is_observed(source: &[String]) -> bool {
+    !source.is_empty() && source.iter().all(|source| source.starts_with("observed"))
 }

@@ -1,1 +1,4 @@
-//! suites
+//! The claims, by what they are about. A file is named for the ioctl, exit, capability or chip in it.
+#![forbid(unsafe_code)]
+
+pub mod system;

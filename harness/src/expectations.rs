@@ -1,0 +1,73 @@
+//! What is built into a program beside its claims: known deviations, and inputs that once failed.
+
+use reports::{Known, KnownError};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A file that was built in.
+#[derive(Debug)]
+pub struct Shipped {
+    /// Its name, for messages.
+    pub name: &'static str,
+    /// Its text.
+    pub text: &'static str,
+}
+
+/// Files of known deviations, in TOML: see [`Known`].
+#[linkme::distributed_slice]
+pub static EXPECTATIONS: [Shipped];
+
+/// Files of inputs that once failed, in JSON: see [`Regression`].
+#[linkme::distributed_slice]
+pub static REGRESSIONS: [Shipped];
+
+/// An input that once failed.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Regression {
+    /// The claim's name.
+    pub claim: String,
+    /// One value for each generated argument.
+    pub input: Vec<Value>,
+    /// What it showed.
+    pub why: String,
+}
+
+/// Why what is built in cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ShippedError {
+    /// An expectation is broken.
+    #[error(transparent)]
+    Known(#[from] KnownError),
+    /// A file of regressions is broken.
+    #[error("cannot read {name}: {source}")]
+    Regression {
+        /// The file.
+        name: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+/// Every known deviation that is built in.
+pub fn shipped_expectations() -> Result<Vec<Known>, ShippedError> {
+    let mut known = Vec::new();
+    for file in EXPECTATIONS.iter() {
+        known.extend(Known::parse(file.name, file.text)?);
+    }
+    Ok(known)
+}
+
+/// Every input that once failed.
+pub fn shipped_regressions() -> Result<Vec<Regression>, ShippedError> {
+    let mut regressions = Vec::new();
+    for file in REGRESSIONS.iter() {
+        regressions.extend(parse_regressions(file.name, file.text)?);
+    }
+    Ok(regressions)
+}
+
+/// Reads one file of regressions: a JSON array.
+pub fn parse_regressions(name: &str, text: &str) -> Result<Vec<Regression>, ShippedError> {
+    serde_json::from_str(text).map_err(|source| ShippedError::Regression { name: name.to_owned(), source })
+}

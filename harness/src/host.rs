@@ -1,0 +1,169 @@
+//! The host probe: which kernel, which module backs KVM and how it is set up, every capability, the processor, and whether all of
+//! that is itself a guest.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use reports::{Cpu, Host};
+
+use crate::kvm::{CAPS, Kvm};
+
+/// What is known of the host that claims are tried on.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// What the record says of it.
+    pub host: Host,
+    /// Whether this process is root.
+    pub root: bool,
+    /// Whether the kernel lets 64-bit programs enter it as 32-bit ones do.
+    pub compat32: bool,
+    /// Whether this is the lab, where a kernel may be hurt.
+    pub lab: bool,
+    /// Why `/dev/kvm` cannot be used here, and the cure; none where it can.
+    pub unusable: Option<String>,
+}
+
+impl Facts {
+    /// Asks the host.
+    pub fn probe() -> Self {
+        let (kvm, unusable) = match Kvm::try_open() {
+            Ok(kvm) => (Some(kvm), None),
+            Err(error) => (None, Some(cure(&error))),
+        };
+        let api_version = kvm.as_ref().and_then(|kvm| kvm.get_api_version().ok());
+        let unusable = unusable.or_else(|| match api_version {
+            Some(12) => None,
+            Some(version) => Some(format!(
+                "/dev/kvm speaks API version {version}, and every stable one is 12: this is not the KVM that Assay tests"
+            )),
+            None => Some("/dev/kvm does not answer KVM_GET_API_VERSION: what is behind it is not KVM".into()),
+        });
+        let module = kvm.is_some().then(backing_module).flatten();
+        let system = rustix::system::uname();
+        let host = Host {
+            release: system.release().to_string_lossy().into_owned(),
+            build: system.version().to_string_lossy().into_owned(),
+            command_line: read("/proc/cmdline"),
+            parameters: ["kvm".to_owned()].into_iter().chain(module.clone()).map(with_parameters).collect(),
+            emulated: is_emulated(module.as_deref()),
+            module,
+            api_version,
+            capabilities: kvm.as_ref().map(capabilities).unwrap_or_default(),
+            cpu: cpu(),
+            hypervisor: hypervisor(),
+        };
+        Self {
+            host,
+            root: rustix::process::geteuid().is_root(),
+            compat32: compat32(),
+            lab: std::process::id() == 1,
+            unusable,
+        }
+    }
+}
+
+/// Why `/dev/kvm` cannot be opened, and what to do about it.
+fn cure(error: &std::io::Error) -> String {
+    let flags = read("/proc/cpuinfo");
+    let has_support = flags.contains(" svm") || flags.contains(" vmx");
+    match error.kind() {
+        ErrorKind::NotFound if !has_support => {
+            "there is no /dev/kvm, and the processor offers neither SVM nor VMX: enable virtualization in the firmware, or \
+             nested virtualization in the hypervisor that this machine runs under"
+                .into()
+        }
+        ErrorKind::NotFound => {
+            "there is no /dev/kvm although the processor has virtualization: load kvm_amd or kvm_intel with modprobe".into()
+        }
+        ErrorKind::PermissionDenied => {
+            "there is /dev/kvm, but no permission to use it: join its group (usermod -aG kvm $USER, then log in again), or be root"
+                .into()
+        }
+        _ => format!("/dev/kvm cannot be opened ({error}): look at the kernel's log for what kvm says of it"),
+    }
+}
+
+/// The module that has registered itself with `kvm`: the one of the known vendors', or any other named `kvm_*`.
+fn backing_module() -> Option<String> {
+    let known = ["kvm_amd", "kvm_intel"].into_iter().map(str::to_owned);
+    let mut others: Vec<String> = fs::read_dir("/sys/module")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.starts_with("kvm_"))
+        .collect();
+    others.sort();
+    known.chain(others).find(|name| Path::new("/sys/module").join(name).exists())
+}
+
+fn with_parameters(module: String) -> (String, BTreeMap<String, String>) {
+    let parameters = fs::read_dir(format!("/sys/module/{module}/parameters"))
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let value = fs::read_to_string(entry.path()).ok()?;
+            Some((entry.file_name().into_string().ok()?, value.trim().to_owned()))
+        })
+        .collect();
+    (module, parameters)
+}
+
+fn capabilities(kvm: &Kvm) -> BTreeMap<String, i32> {
+    CAPS.iter()
+        .filter_map(|cap| match kvm.check_extension(*cap) {
+            Ok(0) | Err(_) => None,
+            Ok(answer) => Some((cap.name.to_owned(), answer)),
+        })
+        .collect()
+}
+
+fn cpu() -> Cpu {
+    let text = read("/proc/cpuinfo");
+    let field = |name: &str| {
+        text.lines()
+            .filter_map(|line| line.split_once(':'))
+            .find(|(key, _)| key.trim() == name)
+            .map(|(_, value)| value.trim().to_owned())
+            .unwrap_or_default()
+    };
+    Cpu {
+        vendor: field("vendor_id"),
+        model: field("model name"),
+        online: std::thread::available_parallelism().map_or(1, usize::from),
+    }
+}
+
+/// The signature in CPUID leaf 0x40000000, where CPUID says that there is a hypervisor.
+fn hypervisor() -> Option<String> {
+    let has_one = std::arch::x86_64::__cpuid(1).ecx & (1 << 31) != 0;
+    has_one.then(|| {
+        let leaf = std::arch::x86_64::__cpuid(0x4000_0000);
+        let bytes: Vec<u8> = [leaf.ebx, leaf.ecx, leaf.edx].into_iter().flat_map(u32::to_le_bytes).collect();
+        String::from_utf8_lossy(&bytes).trim_end_matches('\0').to_owned()
+    })
+}
+
+/// Whether guest code is run by an emulator: a KVM that is neither vendor's, or a processor that QEMU's TCG or Bochs emulates.
+fn is_emulated(module: Option<&str>) -> bool {
+    match module {
+        Some("kvm_amd" | "kvm_intel") => hypervisor().is_some_and(|name| name.starts_with("TCG")),
+        Some(_) => true,
+        None => false,
+    }
+}
+
+/// Whether `int 0x80` enters the kernel; where it does not, it kills, and so it is tried in a child.
+fn compat32() -> bool {
+    let tried = crate::process::in_child(|| {
+        let Ok(kvm) = Kvm::try_open() else { return false };
+        crate::kvm::Compat.value(&kvm, crate::kvm::KVM_GET_API_VERSION, 0).is_ok()
+    });
+    matches!(tried, Ok(crate::process::Ended::Returned(true)))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default()
+}

@@ -1,0 +1,54 @@
+//! Guest RAM: memory that a slot shows to the guest, and that is kept for as long as a VM could reach it.
+
+use vm_memory::{Bytes, MmapRegion, VolatileMemory};
+
+use super::ENOMEM;
+use crate::{HostFault, Stop};
+
+/// A page-aligned piece of memory for a slot, zero at first.
+#[derive(Debug)]
+pub struct Memory(MmapRegion);
+
+impl Memory {
+    /// `size` bytes, of which pages are made as they are touched.
+    pub fn new(size: usize) -> Result<Self, Stop> {
+        MmapRegion::new(size)
+            .map(Self)
+            .map_err(|error| Stop::HostFault(HostFault(format!("no memory for a slot ({ENOMEM}): {error}"))))
+    }
+
+    /// How many bytes there are.
+    pub fn len(&self) -> usize {
+        self.0.size()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Lays bytes `offset` bytes in.
+    pub fn write(&self, offset: usize, bytes: &[u8]) -> Result<(), Stop> {
+        self.0.as_volatile_slice().write_slice(bytes, offset).map_err(|error| Self::outside(&error))
+    }
+
+    /// `length` bytes from `offset` on.
+    pub fn read(&self, offset: usize, length: usize) -> Result<Vec<u8>, Stop> {
+        let mut bytes = vec![0; length];
+        self.0.as_volatile_slice().read_slice(&mut bytes, offset).map_err(|error| Self::outside(&error))?;
+        Ok(bytes)
+    }
+
+    /// Fills all of it with one byte.
+    pub fn fill(&self, byte: u8) -> Result<(), Stop> {
+        self.write(0, &vec![byte; self.len()])
+    }
+
+    pub(super) fn address(&self) -> u64 {
+        self.0.as_ptr() as u64
+    }
+
+    fn outside(error: &vm_memory::VolatileMemoryError) -> Stop {
+        Stop::HostFault(HostFault(format!("the claim reached outside of its memory: {error}")))
+    }
+}

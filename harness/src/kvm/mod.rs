@@ -1,0 +1,40 @@
+//! The KVM interface as claims use it: descriptors, commands, capabilities and errors by the kernel's names, and nothing
+//! between a claim and the system call but safety.
+
+mod buffer;
+mod cap;
+mod command;
+mod compat;
+
+mod descriptor;
+mod device;
+mod errno;
+mod exit;
+mod list;
+mod mapping;
+mod memory;
+mod plain;
+mod raw;
+mod system;
+mod vcpu;
+mod vm;
+
+pub use buffer::Guarded;
+pub use cap::*;
+pub use command::*;
+pub use compat::{Compat, CompatBuffer};
+
+pub use descriptor::{Argument, Descriptor, Kind, Refused};
+pub use device::{Device, GuestMemfd, Stats};
+pub use errno::*;
+pub use exit::Exit;
+pub use list::{CpuidEntry, List, list};
+pub use mapping::Mapping;
+pub use memory::Memory;
+pub use plain::Plain;
+pub use system::Kvm;
+pub use vcpu::Vcpu;
+pub use vm::Vm;
+
+/// The structures of `linux/kvm.h`.
+pub use kvm_bindings as abi;

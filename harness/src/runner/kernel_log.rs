@@ -1,0 +1,181 @@
+//! The kernel's log, watched for what no claim should cause: a WARNING, a BUG, an Oops, a complaint of lockdep or of a sanitizer.
+//!
+//! The kernel names the task that was running in such a splat, and each claim's child is named for its serial number, so that the
+//! splat is pinned to it. `/dev/kmsg` is described in `Documentation/ABI/testing/dev-kmsg`: one record a read.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+/// How many lines of a splat are kept.
+const KEPT: usize = 40;
+/// What begins a splat.
+const BEGINNINGS: [&str; 9] = [
+    "WARNING:",
+    "BUG:",
+    "Oops",
+    "kernel BUG at",
+    "general protection fault",
+    "possible recursive locking detected",
+    "possible circular locking dependency detected",
+    "UBSAN:",
+    "KASAN:",
+];
+
+/// The kernel's log from when it was opened on.
+pub(super) struct KernelLog(Mutex<Option<Watch>>);
+
+struct Watch {
+    file: File,
+    reader: Reader,
+    pinned: HashMap<u64, Splat>,
+    loose: Vec<Splat>,
+}
+
+/// What the kernel had to complain of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Splat {
+    /// Its lines, without the log's own prefixes.
+    pub(super) lines: Vec<String>,
+    /// The serial number of the claim that was running.
+    pub(super) serial: Option<u64>,
+}
+
+impl KernelLog {
+    /// Watches the log from now on; does nothing where it cannot be read.
+    pub(super) fn open(path: &Path) -> Self {
+        let watch =
+            File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok().and_then(|mut file| {
+                file.seek(SeekFrom::End(0)).ok()?;
+                Some(Watch { file, reader: Reader::default(), pinned: HashMap::new(), loose: Vec::new() })
+            });
+        Self(Mutex::new(watch))
+    }
+
+    /// Reads what is new, and hands over what the kernel had to say of one claim.
+    pub(super) fn of_claim(&self, serial: u64) -> Option<Splat> {
+        self.with(|watch| watch.pinned.remove(&serial)).flatten()
+    }
+
+    /// Reads what is new, and hands over what could not be pinned to any claim.
+    pub(super) fn loose(&self) -> Vec<Splat> {
+        self.with(|watch| std::mem::take(&mut watch.loose)).unwrap_or_default()
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Watch) -> T) -> Option<T> {
+        let mut watch = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let watch = watch.as_mut()?;
+        watch.read();
+        Some(act(watch))
+    }
+}
+
+impl Watch {
+    fn read(&mut self) {
+        let mut record = [0; 8192];
+        loop {
+            match self.file.read(&mut record) {
+                Ok(0) => break,
+                Ok(length) => {
+                    for line in String::from_utf8_lossy(&record[..length]).lines() {
+                        self.reader.line(line);
+                    }
+                }
+                // Records that were overwritten before they were read are lost; the next is there.
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        for splat in self.reader.finished() {
+            match splat.serial {
+                Some(serial) => {
+                    self.pinned.entry(serial).or_insert(splat);
+                }
+                None => self.loose.push(splat),
+            }
+        }
+    }
+}
+
+/// Takes lines of the log and finds splats among them.
+#[derive(Default)]
+struct Reader {
+    open: Option<Splat>,
+    done: Vec<Splat>,
+}
+
+impl Reader {
+    fn line(&mut self, line: &str) {
+        // A record's own line has the form "prefix;text"; those that begin with a space are its properties.
+        let Some((_, text)) = line.split_once(';').filter(|_| !line.starts_with(' ')) else { return };
+        if let Some(open) = &mut self.open {
+            open.serial = open.serial.or_else(|| serial(text));
+            if open.lines.len() < KEPT {
+                open.lines.push(text.to_owned());
+            }
+            if text.contains("---[ end trace") {
+                self.done.extend(self.open.take());
+            }
+        } else if BEGINNINGS.iter().any(|beginning| text.contains(beginning)) {
+            self.open = Some(Splat { lines: vec![text.to_owned()], serial: serial(text) });
+        }
+    }
+
+    /// The splats that have been read. One whose end has not come is over too: the kernel writes it in one go.
+    fn finished(&mut self) -> Vec<Splat> {
+        self.done.extend(self.open.take());
+        std::mem::take(&mut self.done)
+    }
+}
+
+/// The serial number in the name of the task that the kernel says was running.
+fn serial(text: &str) -> Option<u64> {
+    let name = text.split_once("Comm: claim-")?.1;
+    name.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn splats(lines: &[&str]) -> Vec<Splat> {
+        let mut reader = Reader::default();
+        for line in lines {
+            reader.line(line);
+        }
+        reader.finished()
+    }
+
+    #[test]
+    fn a_warning_is_pinned_by_the_task_that_it_names() {
+        let found = splats(&[
+            "6,1,1,-;harmless",
+            "4,2,2,-;------------[ cut here ]------------",
+            "4,3,3,-;WARNING: CPU: 1 PID: 77 at arch/x86/kvm/x86.c:1 kvm_something+0x1/0x2 [kvm]",
+            "4,4,4,-;CPU: 1 UID: 0 PID: 77 Comm: claim-42 Not tainted 6.12.0",
+            " SUBSYSTEM=misc",
+            "4,5,5,-;---[ end trace 0000000000000000 ]---",
+            "6,6,6,-;harmless again",
+        ]);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].serial, Some(42));
+        assert_eq!(found[0].lines.len(), 3);
+    }
+
+    #[test]
+    fn a_splat_of_another_task_is_pinned_to_nobody() {
+        let found =
+            splats(&["4,1,1,-;BUG: unable to handle page fault", "4,2,2,-;CPU: 0 PID: 1 Comm: kworker/0:1"]);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].serial, None);
+    }
+
+    #[test]
+    fn ordinary_lines_are_no_splats() {
+        assert_eq!(splats(&["6,1,1,-;kvm: SMP vm created on host", "no prefix WARNING:"]), vec![]);
+    }
+}

@@ -1,0 +1,10 @@
+//! The runner: tries many claims at once, each in a process of its own, and makes a record of what became of them.
+
+mod kernel_log;
+mod pool;
+mod settings;
+mod shrink;
+mod trial;
+
+pub use pool::{Interrupt, Observer, replay, run};
+pub use settings::Settings;

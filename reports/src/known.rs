@@ -1,0 +1,221 @@
+//! Known deviations: the expectations that say where a claim is broken, how exactly, and why nobody is to be alarmed.
+//!
+//! ```toml
+//! [[known]]
+//! claim = "system::msr_list::one_less_is_e2big"
+//! host = { module = "kvm_pvm", kernel = ">=6.1, <6.13", emulated = true }
+//! verdict = "fail"
+//! seen = "EINVAL"
+//! why = "the list is copied before its length is looked at"
+//! link = "api.rst 4.3"
+//! ```
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::{Host, KernelRange, KernelRangeError, Verdict};
+
+/// An expectation: a claim that is broken, on which hosts, and how exactly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The claim's name.
+    pub claim: String,
+    /// The hosts on which it is broken.
+    pub host: HostMatch,
+    /// How it is broken: Fail, Crash or Hang.
+    pub verdict: Verdict,
+    /// What is seen there. Any other answer is still a Fail.
+    pub seen: String,
+    /// Why it is so.
+    pub why: String,
+    /// What says so: a heading of a document, a commit, an address or a path.
+    pub link: String,
+    /// Where the expectation is written, as `file:line`.
+    pub at: String,
+}
+
+/// Which hosts an expectation is for; what is absent is not asked about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostMatch {
+    /// The module that backs KVM.
+    pub module: Option<String>,
+    /// The kernel's version.
+    pub kernel: Option<KernelRange>,
+    /// Whether guests are emulated.
+    pub emulated: Option<bool>,
+    /// Part of the processor's vendor or model, in any case.
+    pub cpu: Option<String>,
+}
+
+/// Why a file of expectations cannot be read; each completes "cannot …".
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KnownError {
+    /// The file is not TOML, or not of this shape.
+    #[error(
+        "read {at}: {reason}; write [[known]] with claim, host, verdict, seen, why and link, \
+         and in host any of module, kernel, emulated and cpu"
+    )]
+    Shape {
+        /// The file and line.
+        at: String,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// A field says nothing.
+    #[error("read {at}: {field} is empty; write {cure}")]
+    Empty {
+        /// The file and line.
+        at: String,
+        /// The field.
+        field: &'static str,
+        /// What belongs there.
+        cure: &'static str,
+    },
+    /// A verdict that cannot be expected.
+    #[error("read {at}: verdict is `{verdict}`; write fail, crash or hang")]
+    Verdict {
+        /// The file and line.
+        at: String,
+        /// What is written there.
+        verdict: String,
+    },
+    /// A kernel range that is none.
+    #[error("read {at}: cannot {source}")]
+    Kernel {
+        /// The file and line.
+        at: String,
+        /// What is wrong with it.
+        source: KernelRangeError,
+    },
+}
+
+impl HostMatch {
+    /// Whether `host` is one of those meant.
+    pub fn matches(&self, host: &Host) -> bool {
+        let contains = |text: &str, part: &str| text.to_lowercase().contains(&part.to_lowercase());
+        let is_cpu = |cpu: &str| contains(&host.cpu.vendor, cpu) || contains(&host.cpu.model, cpu);
+        self.module.as_ref().is_none_or(|module| host.module.as_ref() == Some(module))
+            && self.kernel.as_ref().is_none_or(|kernel| kernel.contains(&host.release))
+            && self.emulated.is_none_or(|emulated| host.emulated == emulated)
+            && self.cpu.as_deref().is_none_or(is_cpu)
+    }
+}
+
+impl Known {
+    /// The expectations in `text`, the content of the file `file_name`.
+    pub fn parse(file_name: &str, text: &str) -> Result<Vec<Self>, KnownError> {
+        let source = Source { file_name, text };
+        let written: Written = toml::from_str(text).map_err(|error| KnownError::Shape {
+            at: source.at(error.span().unwrap_or_default()),
+            reason: error.message().to_owned(),
+        })?;
+        written.known.into_iter().map(|known| source.known(known)).collect()
+    }
+}
+
+/// The expectations of claims that are in none of `names`: a claim was renamed, or its name mistyped.
+pub fn unknown_claims<'k, 'n>(
+    known: &'k [Known],
+    names: impl IntoIterator<Item = &'n str>,
+) -> Vec<&'k Known> {
+    let names: BTreeSet<_> = names.into_iter().collect();
+    known.iter().filter(|known| !names.contains(known.claim.as_str())).collect()
+}
+
+/// A file of expectations as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(default)]
+    known: Vec<Spanned<WrittenKnown>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenKnown {
+    claim: Spanned<String>,
+    host: WrittenHost,
+    verdict: Spanned<String>,
+    seen: Spanned<String>,
+    why: Spanned<String>,
+    link: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenHost {
+    module: Option<Spanned<String>>,
+    kernel: Option<Spanned<String>>,
+    emulated: Option<bool>,
+    cpu: Option<Spanned<String>>,
+}
+
+/// The text of a file, to say where in it something is wrong.
+struct Source<'a> {
+    file_name: &'a str,
+    text: &'a str,
+}
+
+impl Source<'_> {
+    fn at(&self, span: Range<usize>) -> String {
+        let before = self.text.as_bytes().get(..span.start).unwrap_or_default();
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        format!("{}:{line}", self.file_name)
+    }
+
+    fn known(&self, written: Spanned<WrittenKnown>) -> Result<Known, KnownError> {
+        let at = self.at(written.span());
+        let known = written.into_inner();
+        Ok(Known {
+            claim: self.text(known.claim, "claim", "the name of a claim, as `assay list` shows it")?,
+            host: self.host(known.host)?,
+            verdict: self.verdict(known.verdict)?,
+            seen: self.text(
+                known.seen,
+                "seen",
+                "the value that is seen, so that any other is still a failure",
+            )?,
+            why: self.text(known.why, "why", "why the claim is broken there, in one sentence")?,
+            link: self.text(known.link, "link", "the heading, commit, address or path that says so")?,
+            at,
+        })
+    }
+
+    fn host(&self, host: WrittenHost) -> Result<HostMatch, KnownError> {
+        let kernel = host.kernel.map(|kernel| {
+            let at = self.at(kernel.span());
+            KernelRange::parse(kernel.get_ref()).map_err(|source| KnownError::Kernel { at, source })
+        });
+        let part = |written: Option<Spanned<String>>, field, cure| {
+            written.map(|written| self.text(written, field, cure)).transpose()
+        };
+        Ok(HostMatch {
+            module: part(host.module, "module", "the name of a module such as kvm_amd, or leave it out")?,
+            kernel: kernel.transpose()?,
+            emulated: host.emulated,
+            cpu: part(host.cpu, "cpu", "part of the processor's vendor or model, or leave it out")?,
+        })
+    }
+
+    fn verdict(&self, written: Spanned<String>) -> Result<Verdict, KnownError> {
+        let verdict = Verdict::from_name(written.get_ref());
+        verdict
+            .filter(|verdict| matches!(verdict, Verdict::Fail | Verdict::Crash | Verdict::Hang))
+            .ok_or_else(|| KnownError::Verdict { at: self.at(written.span()), verdict: written.into_inner() })
+    }
+
+    fn text(
+        &self,
+        written: Spanned<String>,
+        field: &'static str,
+        cure: &'static str,
+    ) -> Result<String, KnownError> {
+        match written.get_ref().trim().is_empty() {
+            true => Err(KnownError::Empty { at: self.at(written.span()), field, cure }),
+            false => Ok(written.into_inner()),
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The record of a run as its readers see it: every format, the journal, queries, expectations and comparisons.
+
+#![expect(clippy::unwrap_used, reason = "the functions that tests share are tests too")]
+
+mod changes;
+mod fixture;
+mod formats;
+mod journal;
+mod junit;
+mod kernel_range;
+mod known;
+mod ktap;
+mod load;
+mod query;
+mod schema;
+mod settle;

@@ -1,0 +1,3 @@
+//! Claims about the system descriptor, `/dev/kvm`.
+
+mod get_api_version;
