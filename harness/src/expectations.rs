@@ -1,8 +1,6 @@
 //! What is built into a program beside its claims: known deviations, and inputs that once failed.
 
-use reports::{Known, KnownError};
-use serde::Deserialize;
-use serde_json::Value;
+use reports::{Known, KnownError, Regression, RegressionError};
 
 /// A file that was built in.
 #[derive(Debug)]
@@ -21,18 +19,6 @@ pub static EXPECTATIONS: [Shipped];
 #[linkme::distributed_slice]
 pub static REGRESSIONS: [Shipped];
 
-/// An input that once failed.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Regression {
-    /// The claim's name.
-    pub claim: String,
-    /// One value for each generated argument.
-    pub input: Vec<Value>,
-    /// What it showed.
-    pub why: String,
-}
-
 /// Why what is built in cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ShippedError {
@@ -40,13 +26,8 @@ pub enum ShippedError {
     #[error(transparent)]
     Known(#[from] KnownError),
     /// A file of regressions is broken.
-    #[error("cannot read {name}: {source}")]
-    Regression {
-        /// The file.
-        name: String,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
+    #[error(transparent)]
+    Regression(#[from] RegressionError),
 }
 
 /// Every known deviation that is built in.
@@ -62,12 +43,7 @@ pub fn shipped_expectations() -> Result<Vec<Known>, ShippedError> {
 pub fn shipped_regressions() -> Result<Vec<Regression>, ShippedError> {
     let mut regressions = Vec::new();
     for file in REGRESSIONS.iter() {
-        regressions.extend(parse_regressions(file.name, file.text)?);
+        regressions.extend(Regression::parse(file.name, file.text)?);
     }
     Ok(regressions)
-}
-
-/// Reads one file of regressions: a JSON array.
-pub fn parse_regressions(name: &str, text: &str) -> Result<Vec<Regression>, ShippedError> {
-    serde_json::from_str(text).map_err(|source| ShippedError::Regression { name: name.to_owned(), source })
 }

@@ -25,6 +25,7 @@ mod check;
 mod claim;
 mod cli;
 mod clock;
+mod conformance;
 mod expectations;
 mod host;
 #[doc(hidden)]
@@ -40,9 +41,9 @@ pub use body::{Body, Case, body};
 pub use check::{differs, each, equal, fails, fails_with_one_of, holds, succeeds, unchanged, within};
 pub use claim::{CLAIMS, Claim, Source, claims};
 pub use cli::main;
+pub use conformance::conformance;
 pub use expectations::{
-    EXPECTATIONS, REGRESSIONS, Regression, Shipped, ShippedError, parse_regressions, shipped_expectations,
-    shipped_regressions,
+    EXPECTATIONS, REGRESSIONS, Shipped, ShippedError, shipped_expectations, shipped_regressions,
 };
 pub use host::Facts;
 pub use input::Input;

@@ -6,7 +6,7 @@ use crate::{Entry, Witness, plain};
 const COLUMN: usize = 10;
 
 /// The account of `entry` without its name and its claim, harmless, one element for each line.
-pub(crate) fn account(entry: &Entry) -> Vec<String> {
+pub fn account(entry: &Entry) -> Vec<String> {
     let mut lines = Vec::new();
     push(&mut lines, "why", entry.why.as_deref());
     if let Some(witness) = &entry.witness {

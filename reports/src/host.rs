@@ -21,7 +21,7 @@ impl Host {
             ("build", self.build.clone()),
             ("command line", self.command_line.clone()),
             ("module", self.module.clone().unwrap_or_else(|| "none: this host has no KVM".to_owned())),
-            ("parameters", self.parameters()),
+            ("parameters", self.parameter_count()),
             ("api version", api.unwrap_or_default()),
             ("capabilities", self.capability_count()),
             ("cpu", cpu(&self.cpu)),
@@ -34,11 +34,11 @@ impl Host {
         facts.filter(|(_, fact)| !fact.is_empty()).collect()
     }
 
-    fn parameters(&self) -> String {
-        let each = self.parameters.iter().flat_map(|(module, parameters)| {
-            parameters.iter().map(move |(name, value)| format!("{module}.{name}={value}"))
-        });
-        each.collect::<Vec<_>>().join(" ")
+    fn parameter_count(&self) -> String {
+        match self.parameters.values().map(std::collections::BTreeMap::len).sum::<usize>() {
+            0 => String::new(),
+            count => format!("{count}, listed in run.json"),
+        }
     }
 
     fn capability_count(&self) -> String {

@@ -1,4 +1,5 @@
 //! The claims, by what they are about. A file is named for the ioctl, exit, capability or chip in it.
 #![forbid(unsafe_code)]
 
+mod shipped;
 pub mod system;

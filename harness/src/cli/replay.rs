@@ -7,7 +7,7 @@ use super::run::{How, seed, usable_host};
 use super::screen::Output;
 use super::selection::nothing;
 use super::status::{Complaint, Ending};
-use crate::runner::{Settings, replay as replay_case};
+use crate::runner::{Settings, try_one};
 use crate::{claims, isolate::What};
 
 #[derive(Debug, clap::Args)]
@@ -38,7 +38,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending, Complaint> {
     let facts = usable_host(true)?;
     let settings = Settings { limits: how.limits(settings.limits), ..settings };
     let entry =
-        replay_case(claim, what, &facts, &settings).map_err(|error| Complaint::Fault(error.to_string()))?;
+        try_one(claim, what, &facts, &settings).map_err(|error| Complaint::Fault(error.to_string()))?;
     let run = Run::new(facts.host, vec![entry], Vec::new());
     let mut text = Vec::new();
     if let Some(format) = reports::format("text")

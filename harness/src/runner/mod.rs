@@ -6,5 +6,5 @@ mod settings;
 mod shrink;
 mod trial;
 
-pub use pool::{Interrupt, Observer, replay, run};
+pub use pool::{Interrupt, Observer, run, try_one};
 pub use settings::Settings;

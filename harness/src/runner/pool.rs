@@ -82,7 +82,7 @@ pub fn run(
 }
 
 /// Tries one claim with the cases that are named, and makes its entry.
-pub fn replay(
+pub fn try_one(
     claim: &'static Claim,
     what: What,
     facts: &Facts,

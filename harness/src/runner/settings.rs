@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reports::Known;
+use reports::{Known, Regression};
 
-use crate::expectations::Regression;
 use crate::isolate::Limits;
 
 /// What a run is made with.
