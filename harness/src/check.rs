@@ -13,7 +13,7 @@ pub(crate) fn made() -> u64 {
     MADE.load(Ordering::Relaxed)
 }
 
-fn count() {
+pub(crate) fn count() {
     MADE.fetch_add(1, Ordering::Relaxed);
 }
 

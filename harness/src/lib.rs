@@ -27,6 +27,7 @@ mod cli;
 mod clock;
 mod conformance;
 mod expectations;
+mod guest;
 mod host;
 #[doc(hidden)]
 pub mod input;
@@ -36,6 +37,7 @@ mod need;
 mod outcome;
 pub mod process;
 pub mod runner;
+mod subject;
 
 pub use body::{Body, Case, body};
 pub use check::{differs, each, equal, fails, fails_with_one_of, holds, succeeds, unchanged, within};
@@ -45,10 +47,12 @@ pub use conformance::conformance;
 pub use expectations::{
     EXPECTATIONS, REGRESSIONS, Shipped, ShippedError, shipped_expectations, shipped_regressions,
 };
+pub use guest::Guest;
 pub use host::Facts;
 pub use input::Input;
 pub use need::Need;
 pub use outcome::{Broken, HostFault, Outcome, Stop};
+pub use subject::{SUBJECTS, Subject, subjects, tells};
 
 #[doc(hidden)]
 pub use {linkme, proptest};

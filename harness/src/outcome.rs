@@ -16,6 +16,8 @@ pub type Outcome = Result<(), Stop>;
 pub enum Stop {
     /// The claim is broken.
     Broken(Box<Broken>),
+    /// A guest did not come to its end within its budget of exits.
+    Hung(Box<Broken>),
     /// This host cannot show whether it holds, and why.
     Skip(String),
     /// The host or the harness failed, so that nothing is said of the claim.
@@ -63,6 +65,11 @@ impl Broken {
         self.detail.extend(detail);
         self
     }
+
+    fn during(mut self, what: &impl fmt::Display) -> Self {
+        self.detail.insert(0, what.to_string());
+        self
+    }
 }
 
 impl Stop {
@@ -70,10 +77,8 @@ impl Stop {
     #[must_use]
     pub fn during(self, what: impl fmt::Display) -> Self {
         match self {
-            Self::Broken(mut broken) => {
-                broken.detail.insert(0, what.to_string());
-                Self::Broken(broken)
-            }
+            Self::Broken(broken) => Self::Broken(Box::new(broken.during(&what))),
+            Self::Hung(broken) => Self::Hung(Box::new(broken.during(&what))),
             other => other,
         }
     }

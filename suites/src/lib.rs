@@ -1,5 +1,6 @@
 //! The claims, by what they are about. A file is named for the ioctl, exit, capability or chip in it.
 #![forbid(unsafe_code)]
 
+pub mod exits;
 mod shipped;
 pub mod system;

@@ -95,7 +95,8 @@ fn no_file_has_a_name_that_says_nothing() {
     for path in sources() {
         for part in path.strip_prefix(root()).unwrap().iter() {
             let part = part.to_str().unwrap().trim_end_matches(".rs");
-            let says_nothing = ["util", "utils", "common", "helper", "helpers", "misc", "imp"].contains(&part);
+            let says_nothing =
+                ["util", "utils", "common", "helper", "helpers", "misc", "imp"].contains(&part);
             assert!(!says_nothing, "{}: `{part}` says nothing", path.display());
         }
     }
@@ -104,7 +105,8 @@ fn no_file_has_a_name_that_says_nothing() {
 #[test]
 fn nothing_is_left_undone() {
     // In two parts, so that this file does not find itself.
-    let marks = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("X", "XX"), concat!("unimpl", "emented!")];
+    let marks =
+        [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("X", "XX"), concat!("unimpl", "emented!")];
     for path in sources() {
         for (number, line) in fs::read_to_string(&path).unwrap().lines().enumerate() {
             for mark in marks {
@@ -148,7 +150,8 @@ fn module_files_hold_no_code_but_registries() {
 
 #[test]
 fn functions_are_found_and_measured() {
-    let text = ["impl A {", "    pub(crate) fn f() {", "        if x {", "        }", "    }", "}", "fn g() {}"];
+    let text =
+        ["impl A {", "    pub(crate) fn f() {", "        if x {", "        }", "    }", "}", "fn g() {}"];
     assert_eq!(functions(&text), [(1, 4)]);
 }
 
@@ -181,7 +184,8 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
 fn dependencies(name: &str) -> BTreeSet<String> {
     let text = fs::read_to_string(root().join(name).join("Cargo.toml")).unwrap();
     let manifest: toml::Table = text.parse().unwrap();
-    let tables = ["dependencies", "build-dependencies"].map(|table| manifest.get(table).and_then(toml::Value::as_table));
+    let tables = ["dependencies", "build-dependencies"]
+        .map(|table| manifest.get(table).and_then(toml::Value::as_table));
     tables.into_iter().flatten().flat_map(|table| table.keys().cloned()).collect()
 }
 
@@ -194,7 +198,9 @@ fn functions(lines: &[&str]) -> Vec<(usize, usize)> {
     };
     let mut found = Vec::new();
     for (start, line) in lines.iter().enumerate().filter(|(_, line)| is_start(line) && !line.ends_with('}')) {
-        let end = lines[start..].iter().position(|later| later.starts_with(&format!("{}}}", " ".repeat(depth(line)))));
+        let end = lines[start..]
+            .iter()
+            .position(|later| later.starts_with(&format!("{}}}", " ".repeat(depth(line)))));
         if let Some(end) = end {
             found.push((start, end + 1));
         }

@@ -19,9 +19,8 @@ pub(super) enum Fate {
     Held,
     Skipped(String),
     Fault(String),
-    Broken(Box<Broken>),
-    Crashed(String),
-    Hung(String),
+    /// The claim is broken: it Failed, Crashed or Hung.
+    Broken(Verdict, Box<Broken>),
 }
 
 impl Fate {
@@ -30,42 +29,52 @@ impl Fate {
             Self::Held => Verdict::Pass,
             Self::Skipped(_) => Verdict::Skip,
             Self::Fault(_) => Verdict::Fault,
-            Self::Broken(_) => Verdict::Fail,
-            Self::Crashed(_) => Verdict::Crash,
-            Self::Hung(_) => Verdict::Hang,
+            Self::Broken(verdict, _) => *verdict,
         }
     }
 
     fn of(report: &Report, limits: &Limits) -> Self {
         match report.end {
-            End::OutOfTime => Self::Hung(format!("it did not come to an end within {:?}", limits.clock)),
+            End::OutOfTime => Self::hung(format!("it did not come to an end within {:?}", limits.clock)),
             End::OutOfMemory => {
-                Self::Crashed(format!("it took more than {} MiB of memory", limits.memory >> 20))
+                Self::crashed(format!("it took more than {} MiB of memory", limits.memory >> 20))
             }
             End::Killed(signal) => {
-                Self::Crashed(format!("its process was killed by {}", signal_name(signal)))
+                Self::crashed(format!("its process was killed by {}", signal_name(signal)))
             }
-            End::Exited(101) => Self::Crashed(format!("it panicked: {}", panic_line(&report.output))),
+            End::Exited(101) => Self::crashed(format!("it panicked: {}", panic_line(&report.output))),
             End::Exited(status) => Self::of_exit(report, status),
         }
     }
 
     fn of_exit(report: &Report, status: i32) -> Self {
         let Some(said) = report.said.as_ref().filter(|_| status == 0) else {
-            return Self::Crashed(format!(
+            return Self::crashed(format!(
                 "its process exited with status {status} in the middle of the claim"
             ));
         };
         match &said.stop {
-            None if said.reached == 0 && !said.exhausted => Self::Broken(Box::new(Broken {
-                why: format!("vacuous: none of {} cases made a check", said.cases),
-                ..Broken::default()
-            })),
+            None if said.reached == 0 && !said.exhausted => {
+                Self::failed(format!("vacuous: none of {} cases made a check", said.cases))
+            }
             None => Self::Held,
             Some(Stop::Skip(why)) => Self::Skipped(why.clone()),
             Some(Stop::HostFault(HostFault(why))) => Self::Fault(why.clone()),
-            Some(Stop::Broken(broken)) => Self::Broken(broken.clone()),
+            Some(Stop::Broken(broken)) => Self::Broken(Verdict::Fail, broken.clone()),
+            Some(Stop::Hung(broken)) => Self::Broken(Verdict::Hang, broken.clone()),
         }
+    }
+
+    fn failed(why: String) -> Self {
+        Self::Broken(Verdict::Fail, Box::new(Broken { why, ..Broken::default() }))
+    }
+
+    fn crashed(why: String) -> Self {
+        Self::Broken(Verdict::Crash, Box::new(Broken { why, ..Broken::default() }))
+    }
+
+    fn hung(why: String) -> Self {
+        Self::Broken(Verdict::Hang, Box::new(Broken { why, ..Broken::default() }))
     }
 }
 
@@ -158,8 +167,7 @@ impl<'a> Trial<'a> {
                 entry.why = Some(why);
                 None
             }
-            Fate::Crashed(why) | Fate::Hung(why) => Some(Broken { why, ..Broken::default() }),
-            Fate::Broken(broken) => Some(*broken),
+            Fate::Broken(_, broken) => Some(*broken),
         };
         let broken = self.with_splat(entry, broken);
         let Some(broken) = broken else { return };

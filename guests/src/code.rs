@@ -1,0 +1,88 @@
+//! Guest code: assembled for a mode and an address, and shown as a listing.
+
+use iced_x86::IcedError;
+use iced_x86::code_asm::CodeAssembler;
+use thiserror::Error;
+
+use crate::Mode;
+use crate::image::CODE;
+use crate::listing::{Line, lines};
+
+/// Why code cannot be assembled.
+#[derive(Debug, Error)]
+pub enum CodeError {
+    /// An instruction that the mode does not have, or that cannot be encoded.
+    #[error("assemble {mode} mode code: {source}")]
+    Assemble {
+        /// The mode.
+        mode: Mode,
+        /// What the assembler says.
+        source: IcedError,
+    },
+}
+
+/// Guest code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Code {
+    /// The mode that it is for.
+    pub mode: Mode,
+    /// The guest-physical address of its first byte, which is its offset in the code segment as well.
+    pub origin: u64,
+    /// The machine code.
+    pub bytes: Vec<u8>,
+}
+
+/// Assembles code for `mode` that lies at [`CODE`].
+pub fn code(
+    mode: Mode,
+    write: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>,
+) -> Result<Code, CodeError> {
+    let assemble = || {
+        let mut assembler = CodeAssembler::new(mode.bitness())?;
+        write(&mut assembler)?;
+        assembler.assemble(CODE)
+    };
+    let bytes = assemble().map_err(|source| CodeError::Assemble { mode, source })?;
+    Ok(Code { mode, origin: CODE, bytes })
+}
+
+impl Code {
+    /// The address behind its last byte: where RIP points once its last instruction is done.
+    pub fn end(&self) -> u64 {
+        self.origin.saturating_add(self.bytes.len() as u64)
+    }
+
+    /// The listing: address, bytes and text of each instruction.
+    pub fn disassemble(&self) -> Vec<String> {
+        self.lines().map(|line| line.to_string()).collect()
+    }
+
+    /// The instructions next to `rip`, three to either side, with a mark at the one that begins there. Where no instruction does,
+    /// a line of its own says so.
+    pub fn around(&self, rip: u64) -> Vec<String> {
+        const SIDE: usize = 3;
+        let all: Vec<Line> = self.lines().collect();
+        let at = all.iter().position(|line| line.address >= rip).unwrap_or(all.len());
+        let (before, behind) = all.split_at(at);
+        let (marked, behind) = match behind.split_first() {
+            Some((line, rest)) if line.address == rip => (format!("> {line}"), rest),
+            _ => (self.no_instruction(rip), behind),
+        };
+        let plain = |line: &Line| format!("  {line}");
+        let before = before.iter().skip(at.saturating_sub(SIDE)).map(plain);
+        before.chain([marked]).chain(behind.iter().take(SIDE).map(plain)).collect()
+    }
+
+    fn no_instruction(&self, rip: u64) -> String {
+        let place = match rip {
+            _ if rip == self.end() => "the end of the code",
+            _ if (self.origin..self.end()).contains(&rip) => "inside an instruction",
+            _ => "outside the code",
+        };
+        format!("> {rip:08x} {place}")
+    }
+
+    fn lines(&self) -> impl Iterator<Item = Line> {
+        lines(&self.bytes, self.origin, self.mode)
+    }
+}

@@ -1,0 +1,6 @@
+//! The payloads, one file for each topic; [`PAYLOADS`](crate::PAYLOADS) holds them all.
+
+mod halt;
+mod hello;
+mod mmio;
+mod port_io;
