@@ -1,4 +1,5 @@
 //! Bare KVM as a subject: one VM, one vCPU, one slot of RAM, no interrupt controller, and every exit written down.
+#![expect(unsafe_code, reason = "linkme places the subject in the slice's link section")]
 
 use std::sync::Arc;
 
