@@ -15,8 +15,8 @@ pub(super) struct Arguments {
     /// The claim's name.
     claim: String,
     /// The seed of the case, as the record gives it; it is shrunk again.
-    #[arg(long = "case", visible_alias = "seed", value_name = "S", value_parser = seed, conflicts_with = "input")]
-    case: Option<u64>,
+    #[arg(long, value_name = "S", value_parser = seed, conflicts_with = "input")]
+    seed: Option<u64>,
     /// The input itself, as the record gives it: a JSON array with a value for each generated argument.
     #[arg(long, value_name = "JSON")]
     input: Option<String>,
@@ -28,7 +28,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending, Complaint> {
         let names: Vec<_> = all.iter().map(|claim| claim.name()).collect();
         return Err(Complaint::Nothing(nothing(&arguments.claim, &names)));
     };
-    let what = match (&arguments.input, arguments.case) {
+    let what = match (&arguments.input, arguments.seed) {
         (Some(input), _) => What::Input(parse(input)?),
         (None, Some(seed)) => What::Case { seed, steps: String::new() },
         (None, None) => What::Cases { seed: 0, regressions: Vec::new() },
