@@ -26,7 +26,7 @@ mod listing;
 mod memory;
 mod mode;
 mod payload;
-pub mod payloads;
+mod payloads;
 mod registers;
 mod segment;
 mod state;
@@ -44,7 +44,7 @@ pub use payload::{PAYLOADS, Payload, payload, payloads};
 pub use registers::Registers;
 pub use segment::{Segment, Table};
 pub use state::{EntryState, STACK};
-pub use story::{Ending, Story};
+pub use story::{Beginning, Ending, Story};
 pub use whole::Whole;
 
 #[doc(hidden)]

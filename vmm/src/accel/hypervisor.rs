@@ -1,0 +1,149 @@
+//! What an accel must be able to do. Registers have KVM's form.
+
+use std::io;
+use std::sync::Arc;
+
+use kvm_bindings::{kvm_regs, kvm_sregs};
+use thiserror::Error;
+
+use crate::Ram;
+
+/// Why an accel cannot be opened, or cannot be given what a machine needs.
+#[derive(Debug, Error)]
+pub enum AccelError {
+    /// Its device cannot be opened.
+    #[error("open {path}: {source}")]
+    Device {
+        /// The device.
+        path: String,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// The kernel's interface is older than this program.
+    #[error("use interface version {version}: the kernel is too old")]
+    KernelTooOld {
+        /// The kernel's.
+        version: i32,
+    },
+    /// The kernel's interface is newer than this program.
+    #[error("use interface version {version}: this program is too old")]
+    ProgramTooOld {
+        /// The kernel's.
+        version: i32,
+    },
+    /// Something that this program needs is not there.
+    #[error("do without {0}")]
+    Missing(&'static str),
+    /// The kernel refused something.
+    #[error("do {call}: {source}")]
+    Refused {
+        /// The ioctl.
+        call: &'static str,
+        /// What the kernel says.
+        source: io::Error,
+    },
+}
+
+/// Why a vCPU cannot go on.
+#[derive(Debug, Error)]
+pub enum CpuError {
+    /// The kernel refused something.
+    #[error("do {call}: {source}")]
+    Refused {
+        /// The ioctl.
+        call: &'static str,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// It left the guest for a reason that no machine handles.
+    #[error("handle {exit} at {rip:#x}")]
+    Unhandled {
+        /// The reason, with what it carries.
+        exit: String,
+        /// The instruction pointer.
+        rip: u64,
+    },
+}
+
+/// Why a vCPU left the guest. The data of a read is to be filled in before the vCPU runs again.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Exit<'a> {
+    /// The guest writes to a port, once or several times, in accesses of `size` bytes.
+    Out {
+        /// The port.
+        port: u16,
+        /// The width of one access.
+        size: usize,
+        /// What is written, one access after the other.
+        data: &'a [u8],
+    },
+    /// The guest reads a port, once or several times, in accesses of `size` bytes.
+    In {
+        /// The port.
+        port: u16,
+        /// The width of one access.
+        size: usize,
+        /// Where the answers go, one access after the other.
+        data: &'a mut [u8],
+    },
+    /// The guest writes to an address without RAM.
+    MmioWrite {
+        /// The guest-physical address.
+        address: u64,
+        /// What is written.
+        data: &'a [u8],
+    },
+    /// The guest reads an address without RAM.
+    MmioRead {
+        /// The guest-physical address.
+        address: u64,
+        /// Where the answer goes.
+        data: &'a mut [u8],
+    },
+    /// The guest halts.
+    Halt,
+    /// Nothing happened in the guest: the vCPU was kicked or told to leave.
+    Kicked,
+    /// Any other reason, with what it carries.
+    Other(String),
+}
+
+/// A virtual machine as an accel opens it.
+pub trait Hypervisor: Send {
+    /// Shows RAM to the guest, for as long as this and its vCPUs exist.
+    fn show(&mut self, ram: &Ram) -> Result<(), AccelError>;
+
+    /// Makes a vCPU.
+    fn create_cpu(&mut self, id: u32) -> Result<Box<dyn Cpu>, AccelError>;
+}
+
+/// A vCPU as an accel makes it.
+pub trait Cpu: Send {
+    /// Enters the guest, until it leaves.
+    fn run(&mut self) -> Result<Exit<'_>, CpuError>;
+
+    /// Makes the next [`Cpu::run`] finish the access that the guest was left for and come back, with [`Exit::Kicked`] if the
+    /// access needs nothing more. The registers are those behind the access only then.
+    fn leave(&mut self);
+
+    /// What ends [`Cpu::run`] from another thread.
+    fn kick(&self) -> Arc<dyn Kick>;
+
+    /// The general registers.
+    fn regs(&self) -> Result<kvm_regs, CpuError>;
+
+    /// Sets the general registers.
+    fn set_regs(&mut self, regs: &kvm_regs) -> Result<(), CpuError>;
+
+    /// The segments, tables and control registers.
+    fn sregs(&self) -> Result<kvm_sregs, CpuError>;
+
+    /// Sets the segments, tables and control registers.
+    fn set_sregs(&mut self, sregs: &kvm_sregs) -> Result<(), CpuError>;
+}
+
+/// Ends a vCPU's run from another thread.
+pub trait Kick: Send + Sync {
+    /// Makes the vCPU leave the guest with [`Exit::Kicked`], or not enter it the next time. Once the vCPU is gone, nothing happens.
+    fn kick(&self);
+}

@@ -1,0 +1,12 @@
+//! Accels: ways to run vCPUs, in the sense of QEMU's `-accel`. One file for each, found here by name.
+
+mod hypervisor;
+pub mod kvm;
+mod open;
+
+pub use hypervisor::{AccelError, Cpu, CpuError, Exit, Hypervisor, Kick};
+pub use open::{Accel, OpenError, Tried, accels, open};
+
+/// Every accel that is linked in, in no order; [`accels`] sorts them.
+#[linkme::distributed_slice]
+pub static ACCELS: [Accel];

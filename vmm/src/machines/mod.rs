@@ -1,0 +1,3 @@
+//! The kinds of machine, one file for each; [`MACHINES`](crate::MACHINES) holds them all.
+
+mod bare;

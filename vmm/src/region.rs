@@ -1,0 +1,91 @@
+//! The two address spaces of a PC, and ranges of addresses in them.
+
+use std::fmt;
+
+use thiserror::Error;
+
+/// An address space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Space {
+    /// Ports, reached by IN and OUT.
+    Ports,
+    /// Guest-physical memory.
+    Memory,
+}
+
+/// A range of addresses, at least one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    pub(crate) space: Space,
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+}
+
+/// Why a region cannot be put on the bus.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum RegionError {
+    /// Nothing lies in it, or its end lies outside of the address space.
+    #[error("put {length:#x} addresses at {first:#x} into {space}")]
+    Impossible {
+        /// The address space.
+        space: Space,
+        /// Where it should begin.
+        first: u64,
+        /// How many addresses it should have.
+        length: u64,
+    },
+    /// Something else lies there.
+    #[error("put {name} at {region}: {other} lies at {taken}")]
+    Taken {
+        /// What should lie there.
+        name: String,
+        /// Where.
+        region: Region,
+        /// What lies there already.
+        other: String,
+        /// Where that lies.
+        taken: Region,
+    },
+}
+
+impl Region {
+    /// Every port.
+    pub const ALL_PORTS: Self = Self { space: Space::Ports, first: 0, last: 0xffff };
+
+    /// So many addresses of `space` from `first` on.
+    pub fn new(space: Space, first: u64, length: u64) -> Result<Self, RegionError> {
+        let end = match space {
+            Space::Ports => 0xffff,
+            Space::Memory => u64::MAX,
+        };
+        let last =
+            length.checked_sub(1).and_then(|behind| first.checked_add(behind)).filter(|last| *last <= end);
+        let last = last.ok_or(RegionError::Impossible { space, first, length })?;
+        Ok(Self { space, first, last })
+    }
+
+    /// The ports from `first` to `last`, which is at or behind it; one port otherwise.
+    pub const fn ports(first: u16, last: u16) -> Self {
+        let last = if last < first { first } else { last };
+        Self { space: Space::Ports, first: first as u64, last: last as u64 }
+    }
+
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        self.space == other.space && self.first <= other.last && other.first <= self.last
+    }
+}
+
+impl fmt::Display for Space {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ports => "ports",
+            Self::Memory => "memory",
+        })
+    }
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:#x}..={:#x}", self.space, self.first, self.last)
+    }
+}
