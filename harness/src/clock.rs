@@ -44,6 +44,7 @@ fn seconds() -> Result<f64, Stop> {
     // mov cx, ROUNDS; again: loop again; hlt
     memory.write(0, &[0xb9, low, high, 0xe2, 0xfe, 0xf4])?;
     vm.set_memory(0, 0, 0, &memory)?;
+    vm.set_tss_addr()?;
     let vcpu = vm.create_vcpu(0)?;
     let mut sregs = vcpu.get_sregs()?;
     sregs.cs.base = 0;

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use guests::{EntryState, Event, Image, Memory as Compared, Registers, Segment, Story};
+use guests::{Event, Image, Memory as Compared, Registers, Story};
 
-use crate::kvm::{Exit, Kvm, Memory, Vcpu, Vm, abi};
-use crate::{Broken, Stop, subject};
+use crate::kvm::{Exit, Kvm, Memory, Vcpu, Vm};
+use crate::{Broken, Stop, entry, subject};
 
 subject!("kvm", "bare KVM: one vCPU, one slot, no interrupt controller", tell);
 
@@ -34,11 +34,10 @@ impl Guest {
         let memory = Arc::new(Memory::new(ram.len())?);
         memory.write(0, &ram)?;
         vm.set_memory(0, 0, 0, &memory)?;
+        vm.set_tss_addr()?;
         let vcpu = vm.create_vcpu(0)?;
-        let mut sregs = vcpu.get_sregs()?;
-        enter(&image.entry, &mut sregs);
-        vcpu.set_sregs(&sregs)?;
-        vcpu.set_regs(&to_kvm(&image.entry.registers))?;
+        vcpu.set_sregs(&entry::sregs(&image.entry, vcpu.get_sregs()?))?;
+        vcpu.set_regs(&entry::regs(&image.entry.registers))?;
         Ok(Self { image: image.clone(), memory, vcpu, _vm: vm })
     }
 
@@ -64,7 +63,7 @@ impl Guest {
 
     /// The general registers.
     pub fn registers(&self) -> Result<Registers, Stop> {
-        Ok(from_kvm(&self.vcpu.get_regs()?))
+        Ok(entry::registers(&self.vcpu.get_regs()?))
     }
 
     /// What became of the image's RAM.
@@ -112,49 +111,3 @@ impl Guest {
 fn no_place(exit: &Exit) -> Stop {
     Broken::new(format!("the exit has no place for what the guest reads: {exit:x?}")).into()
 }
-
-fn enter(state: &EntryState, sregs: &mut abi::kvm_sregs) {
-    sregs.cs = segment(&state.cs);
-    sregs.ds = segment(&state.ds);
-    sregs.es = segment(&state.es);
-    sregs.fs = segment(&state.fs);
-    sregs.gs = segment(&state.gs);
-    sregs.ss = segment(&state.ss);
-    sregs.tr = segment(&state.tr);
-    sregs.ldt = segment(&state.ldt);
-    (sregs.gdt.base, sregs.gdt.limit) = (state.gdt.base, state.gdt.limit);
-    (sregs.idt.base, sregs.idt.limit) = (state.idt.base, state.idt.limit);
-    (sregs.cr0, sregs.cr3, sregs.cr4, sregs.efer) = (state.cr0, state.cr3, state.cr4, state.efer);
-}
-
-fn segment(segment: &Segment) -> abi::kvm_segment {
-    abi::kvm_segment {
-        base: segment.base,
-        limit: segment.limit,
-        selector: segment.selector,
-        type_: segment.type_,
-        present: segment.present.into(),
-        dpl: segment.dpl,
-        db: segment.db.into(),
-        s: segment.s.into(),
-        l: segment.l.into(),
-        g: segment.g.into(),
-        avl: 0,
-        unusable: (!segment.present).into(),
-        padding: 0,
-    }
-}
-
-macro_rules! same_registers {
-    ($($name:ident),+) => {
-        fn to_kvm(registers: &Registers) -> abi::kvm_regs {
-            abi::kvm_regs { $($name: registers.$name),+ }
-        }
-
-        fn from_kvm(registers: &abi::kvm_regs) -> Registers {
-            Registers { $($name: registers.$name),+ }
-        }
-    };
-}
-
-same_registers!(rax, rbx, rcx, rdx, rsi, rdi, rsp, rbp, r8, r9, r10, r11, r12, r13, r14, r15, rip, rflags);

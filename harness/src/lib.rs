@@ -26,6 +26,7 @@ mod claim;
 mod cli;
 mod clock;
 mod conformance;
+pub mod entry;
 mod expectations;
 mod guest;
 mod host;

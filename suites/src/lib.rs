@@ -2,5 +2,6 @@
 #![forbid(unsafe_code)]
 
 pub mod exits;
+pub mod machines;
 mod shipped;
 pub mod system;

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{
     Cap, Command, Descriptor, Device, Guarded, GuestMemfd, KVM_CHECK_EXTENSION, KVM_CREATE_DEVICE,
     KVM_CREATE_GUEST_MEMFD, KVM_CREATE_IRQCHIP, KVM_CREATE_PIT2, KVM_CREATE_VCPU, KVM_ENABLE_CAP,
-    KVM_GET_STATS_FD, KVM_SET_USER_MEMORY_REGION, Kind, Memory, Refused, Stats, Vcpu, abi, raw,
+    KVM_GET_STATS_FD, KVM_SET_TSS_ADDR, KVM_SET_USER_MEMORY_REGION, Kind, Memory, Refused, Stats, Vcpu, abi,
+    raw,
 };
 
 /// A VM.
@@ -54,6 +55,12 @@ impl Vm {
     #[track_caller]
     pub fn create_irqchip(&self) -> Result<(), Refused> {
         self.value(KVM_CREATE_IRQCHIP, 0).map(drop)
+    }
+
+    /// KVM_SET_TSS_ADDR to where QEMU has it too, which Intel's KVM wants before real-mode code where it cannot run that itself.
+    #[track_caller]
+    pub fn set_tss_addr(&self) -> Result<(), Refused> {
+        self.value(KVM_SET_TSS_ADDR, 0xfffb_d000).map(drop)
     }
 
     /// KVM_CREATE_PIT2 with these flags.

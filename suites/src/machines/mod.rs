@@ -1,0 +1,3 @@
+//! Claims about whole machines, and our own machine as a subject.
+
+mod bare;
