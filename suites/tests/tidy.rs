@@ -1,5 +1,7 @@
 //! The house rules that a compiler cannot enforce: names, sizes, arrows, and what claims and expectations say.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
