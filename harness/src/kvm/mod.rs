@@ -1,6 +1,7 @@
 //! The KVM interface as claims use it: descriptors, commands, capabilities and errors by the kernel's names, and nothing
 //! between a claim and the system call but safety.
 
+mod attribute;
 mod buffer;
 mod cap;
 mod command;
@@ -19,6 +20,7 @@ mod system;
 mod vcpu;
 mod vm;
 
+pub use attribute::get_attribute;
 pub use buffer::Guarded;
 pub use cap::*;
 pub use command::*;
@@ -28,7 +30,7 @@ pub use descriptor::{Argument, Descriptor, Kind, Refused};
 pub use device::{Device, GuestMemfd, Stats};
 pub use errno::*;
 pub use exit::Exit;
-pub use list::{CpuidEntry, List, list};
+pub use list::{CpuidEntry, List, MsrEntry, list, list_over};
 pub use mapping::Mapping;
 pub use memory::Memory;
 pub use plain::Plain;
