@@ -29,13 +29,15 @@ fn tell(image: &Image, replies: &mut dyn Iterator<Item = Vec<u8>>) -> Result<Sto
 impl Guest {
     /// Lays the image out in a VM of its own and enters its state.
     pub fn of(image: &Image) -> Result<Self, Stop> {
-        let vm = Kvm::open()?.create_vm(0)?;
+        let kvm = Kvm::open()?;
+        let vm = kvm.create_vm(0)?;
         let ram = image.ram();
         let memory = Arc::new(Memory::new(ram.len())?);
         memory.write(0, &ram)?;
         vm.set_memory(0, 0, 0, &memory)?;
         vm.set_tss_addr()?;
         let vcpu = vm.create_vcpu(0)?;
+        vcpu.set_cpuid2(&kvm.get_supported_cpuid()?)?;
         vcpu.set_sregs(&entry::sregs(&image.entry, vcpu.get_sregs()?))?;
         vcpu.set_regs(&entry::regs(&image.entry.registers))?;
         Ok(Self { image: image.clone(), memory, vcpu, _vm: vm })

@@ -15,5 +15,5 @@ pub fn get_attribute(
     // SAFETY: the address is that of bytes borrowed mutably, behind which an inaccessible page begins, and the kernel is done with
     // it when the command returns.
     unsafe { raw::send_holding_address(descriptor.as_fd(), KVM_GET_DEVICE_ATTR, &mut bytes) }
-        .map_err(|errno| Refused::new(KVM_GET_DEVICE_ATTR.name, errno))
+        .map_err(Refused::of(KVM_GET_DEVICE_ATTR.name))
 }

@@ -24,7 +24,7 @@ impl Compat {
             return Err(Refused::new(command.name, EFAULT));
         }
         // SAFETY: the command takes no address, or the value is one that nothing can be mapped at.
-        unsafe { enter(to, command, value) }.map_err(|errno| Refused::new(command.name, errno))
+        unsafe { enter(to, command, value) }.map_err(Refused::of(command.name))
     }
 
     /// Sends a command with a structure.
@@ -37,7 +37,7 @@ impl Compat {
     ) -> Result<i32, Refused> {
         // SAFETY: the bytes are borrowed mutably and followed by an inaccessible page; any address inside them is 32 bits wide
         // and was laid there by `put`, which takes numbers, or is the address of another such buffer.
-        unsafe { enter(to, command, bytes.address()) }.map_err(|errno| Refused::new(command.name, errno))
+        unsafe { enter(to, command, bytes.address()) }.map_err(Refused::of(command.name))
     }
 }
 

@@ -55,6 +55,14 @@ impl Refused {
     pub fn new(command: &'static str, errno: impl Into<Errno>) -> Self {
         Self { command, errno: errno.into(), at: Location::caller() }
     }
+
+    /// Makes a refusal of `command` at the caller's line of whatever error comes; a closure at the place of the error would have
+    /// that place for its line.
+    #[track_caller]
+    pub(crate) fn of<E: Into<Errno>>(command: &'static str) -> impl FnOnce(E) -> Self {
+        let at = Location::caller();
+        move |errno| Self { command, errno: errno.into(), at }
+    }
 }
 
 impl fmt::Display for Refused {
@@ -75,7 +83,7 @@ pub trait Descriptor: AsFd {
     /// inside a structure. What does not is refused here with EFAULT, and never reaches the kernel.
     #[track_caller]
     fn send(&self, command: Command, argument: Argument<'_>) -> Result<i32, Refused> {
-        raw::send(self.as_fd(), command, argument).map_err(|errno| Refused::new(command.name, errno))
+        raw::send(self.as_fd(), command, argument).map_err(Refused::of(command.name))
     }
 
     /// Sends a command with a number.
@@ -113,8 +121,7 @@ pub trait Descriptor: AsFd {
     /// Maps the descriptor: `length` bytes from `offset`, both in bytes.
     #[track_caller]
     fn map(&self, length: usize, protection: i32, flags: i32, offset: u64) -> Result<Mapping, Refused> {
-        Mapping::of(self.as_fd(), length, protection, flags, offset)
-            .map_err(|errno| Refused::new("mmap", errno))
+        Mapping::of(self.as_fd(), length, protection, flags, offset).map_err(Refused::of("mmap"))
     }
 
     /// The name behind the descriptor in `/proc/self/fd`.
@@ -130,6 +137,6 @@ pub trait Descriptor: AsFd {
     /// A second descriptor of the same open file.
     #[track_caller]
     fn duplicate(&self) -> Result<OwnedFd, Refused> {
-        rustix::io::fcntl_dupfd_cloexec(self.as_fd(), 0).map_err(|errno| Refused::new("fcntl", errno))
+        rustix::io::fcntl_dupfd_cloexec(self.as_fd(), 0).map_err(Refused::of("fcntl"))
     }
 }

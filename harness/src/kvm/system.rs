@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 use super::{
-    Cap, Descriptor, KVM_CHECK_EXTENSION, KVM_CREATE_VM, KVM_GET_API_VERSION, KVM_GET_VCPU_MMAP_SIZE, Kind,
-    Refused, Vm,
+    Cap, CpuidEntry, Descriptor, KVM_CHECK_EXTENSION, KVM_CREATE_VM, KVM_GET_API_VERSION,
+    KVM_GET_SUPPORTED_CPUID, KVM_GET_VCPU_MMAP_SIZE, Kind, List, Refused, Vm, list,
 };
 use crate::{HostFault, Stop};
 
@@ -51,6 +51,15 @@ impl Kvm {
     #[track_caller]
     pub fn get_vcpu_mmap_size(&self) -> Result<usize, Refused> {
         self.value(KVM_GET_VCPU_MMAP_SIZE, 0).map(|size| usize::try_from(size).unwrap_or(0))
+    }
+
+    /// KVM_GET_SUPPORTED_CPUID, with more room than KVM ever fills.
+    #[track_caller]
+    pub fn get_supported_cpuid(&self) -> Result<Vec<CpuidEntry>, Refused> {
+        let List { answer, count, mut entries } = list(self, KVM_GET_SUPPORTED_CPUID, 8, 256, 256);
+        answer?;
+        entries.truncate(count as usize);
+        Ok(entries)
     }
 
     /// KVM_CREATE_VM with a machine type.

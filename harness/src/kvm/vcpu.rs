@@ -4,8 +4,8 @@ use std::cell::OnceCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::{
-    Cap, Descriptor, Exit, KVM_ENABLE_CAP, KVM_GET_REGS, KVM_GET_SREGS, KVM_RUN, KVM_SET_REGS, KVM_SET_SREGS,
-    Kind, Kvm, Mapping, Refused, Stats, abi, vm,
+    Cap, CpuidEntry, Descriptor, Exit, KVM_ENABLE_CAP, KVM_GET_REGS, KVM_GET_SREGS, KVM_RUN, KVM_SET_CPUID2,
+    KVM_SET_REGS, KVM_SET_SREGS, Kind, Kvm, Mapping, Refused, Stats, abi, list_over, vm,
 };
 use crate::Stop;
 
@@ -55,6 +55,14 @@ impl Vcpu {
     #[track_caller]
     pub fn set_sregs(&self, sregs: &abi::kvm_sregs) -> Result<(), Refused> {
         self.write(KVM_SET_SREGS, sregs).map(drop)
+    }
+
+    /// KVM_SET_CPUID2: what the guest's CPUID answers, and with that what the vCPU can do. Without long mode in it, a vCPU refuses
+    /// to be put there.
+    #[track_caller]
+    pub fn set_cpuid2(&self, entries: &[CpuidEntry]) -> Result<(), Refused> {
+        let count = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+        list_over(self, KVM_SET_CPUID2, 8, count, entries).answer.map(drop)
     }
 
     /// KVM_ENABLE_CAP without flags.

@@ -97,7 +97,7 @@ impl Vm {
         // SAFETY: the memory is kept by every descriptor that holds the VM, and reached by volatile access alone.
         unsafe { raw::send_holding_address(self.as_fd(), KVM_SET_USER_MEMORY_REGION, &mut bytes) }
             .map(drop)
-            .map_err(|errno| Refused::new(KVM_SET_USER_MEMORY_REGION.name, errno))
+            .map_err(Refused::of(KVM_SET_USER_MEMORY_REGION.name))
     }
 
     /// KVM_CREATE_DEVICE: the device's descriptor; none where `flags` only test for it.

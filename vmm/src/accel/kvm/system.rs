@@ -4,7 +4,7 @@
 use std::ffi::CStr;
 use std::io;
 
-use kvm_bindings::KVM_API_VERSION;
+use kvm_bindings::{KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES};
 use kvm_ioctls::{Cap, Kvm, VmFd};
 
 use super::vm::KvmVm;
@@ -13,8 +13,11 @@ use crate::accel::{AccelError, Hypervisor};
 crate::accel!("kvm", "the kernel's virtualization, by /dev/kvm", open);
 
 /// What this program cannot do without.
-const NEEDED: &[(Cap, &str)] =
-    &[(Cap::UserMemory, "KVM_CAP_USER_MEMORY"), (Cap::ImmediateExit, "KVM_CAP_IMMEDIATE_EXIT")];
+const NEEDED: &[(Cap, &str)] = &[
+    (Cap::UserMemory, "KVM_CAP_USER_MEMORY"),
+    (Cap::ImmediateExit, "KVM_CAP_IMMEDIATE_EXIT"),
+    (Cap::ExtCpuid, "KVM_CAP_EXT_CPUID"),
+];
 
 /// Where an Intel processor without unrestricted guests keeps the page table and the task that it needs to run real mode: four
 /// pages, below the firmware's place at the end of 4 GiB.
@@ -43,7 +46,9 @@ pub fn open_device(path: &CStr) -> Result<Box<dyn Hypervisor>, AccelError> {
     if kvm.check_extension(Cap::SetTssAddr) {
         vm.set_tss_address(TASK).map_err(refused("KVM_SET_TSS_ADDR"))?;
     }
-    Ok(Box::new(KvmVm::new(vm)))
+    // The processor that guests see is all that KVM supports: without any, a vCPU refuses long mode.
+    let cpuid = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).map_err(refused("KVM_GET_SUPPORTED_CPUID"))?;
+    Ok(Box::new(KvmVm::new(vm, cpuid)))
 }
 
 /// Whether this program and a kernel of this interface version understand each other. The version is negative where the device

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kvm_bindings::kvm_userspace_memory_region;
+use kvm_bindings::{CpuId, kvm_userspace_memory_region};
 use kvm_ioctls::VmFd;
 
 use super::cpu::KvmCpu;
@@ -17,13 +17,15 @@ pub(super) type Shown = Arc<Mutex<Vec<Ram>>>;
 /// A VM.
 pub(super) struct KvmVm {
     fd: VmFd,
+    /// The processor that its guests see.
+    cpuid: CpuId,
     slots: u32,
     shown: Shown,
 }
 
 impl KvmVm {
-    pub(super) fn new(fd: VmFd) -> Self {
-        Self { fd, slots: 0, shown: Shown::default() }
+    pub(super) fn new(fd: VmFd, cpuid: CpuId) -> Self {
+        Self { fd, cpuid, slots: 0, shown: Shown::default() }
     }
 }
 
@@ -49,6 +51,7 @@ impl Hypervisor for KvmVm {
 
     fn create_cpu(&mut self, id: u32) -> Result<Box<dyn Cpu>, AccelError> {
         let fd = self.fd.create_vcpu(id.into()).map_err(refused("KVM_CREATE_VCPU"))?;
+        fd.set_cpuid2(&self.cpuid).map_err(refused("KVM_SET_CPUID2"))?;
         Ok(Box::new(KvmCpu::new(fd, Arc::clone(&self.shown))?))
     }
 }
