@@ -17,6 +17,7 @@ mod memory;
 mod plain;
 mod raw;
 mod system;
+mod uevent;
 mod vcpu;
 mod vm;
 
@@ -35,6 +36,7 @@ pub use mapping::Mapping;
 pub use memory::Memory;
 pub use plain::Plain;
 pub use system::Kvm;
+pub use uevent::{Uevent, Uevents, VmEvent};
 pub use vcpu::Vcpu;
 pub use vm::Vm;
 

@@ -1,0 +1,3 @@
+//! Claims about VMs and their descriptors.
+
+mod lifetime;
