@@ -38,6 +38,7 @@ mod need;
 mod outcome;
 pub mod process;
 pub mod runner;
+pub mod signal;
 mod subject;
 
 pub use body::{Body, Case, body};

@@ -6,9 +6,11 @@ mod buffer;
 mod cap;
 mod command;
 mod compat;
-
+mod compat_buffer;
+mod compat_vm;
 mod descriptor;
 mod device;
+mod dirty_log;
 mod errno;
 mod exit;
 mod list;
@@ -25,8 +27,8 @@ pub use attribute::get_attribute;
 pub use buffer::Guarded;
 pub use cap::*;
 pub use command::*;
-pub use compat::{Compat, CompatBuffer};
-
+pub use compat::Compat;
+pub use compat_buffer::CompatBuffer;
 pub use descriptor::{Argument, Descriptor, Kind, Refused};
 pub use device::{Device, GuestMemfd, Stats};
 pub use errno::*;

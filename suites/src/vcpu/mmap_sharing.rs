@@ -1,0 +1,138 @@
+//! mmap of a vCPU's descriptor: which mappings show the same memory.
+
+use harness::kvm::{Descriptor, EINTR, Exit, KVM_CAP_IMMEDIATE_EXIT, KVM_RUN, Vcpu, Vm};
+use harness::process::{Ended, in_child};
+use harness::{Outcome, claim, each, equal, fails};
+use libc::{MAP_PRIVATE, PROT_READ};
+
+use super::pages::{COUNTED, PAGE, PIO, RING, RUN, RW, map};
+use super::real_mode::RealMode;
+
+fn two_mappings_are_one_memory(vcpu: Vcpu) -> Outcome {
+    let (one, other) = (map(&vcpu, RUN, COUNTED)?, map(&vcpu, RUN, COUNTED)?);
+    each([RUN, PIO, RING], |&page| {
+        one.put(page * PAGE + 0x123, 0x42u8);
+        equal(other.get::<u8>(page * PAGE + 0x123), 0x42)
+    })
+}
+claim!(
+    two_mappings_are_one_memory,
+    "Two mappings of one vCPU show the same pages",
+    [Code("kvm_vcpu_fault, virt/kvm/kvm_main.c")],
+);
+
+fn two_descriptors_are_one_memory(vcpu: Vcpu) -> Outcome {
+    let another = vcpu.another()?;
+    let (one, other) = (map(&vcpu, RUN, COUNTED)?, map(&another, RUN, COUNTED)?);
+    drop((vcpu, another));
+    each([RUN, PIO, RING], |&page| {
+        one.put(page * PAGE + 0x123, 0x43u8);
+        equal(other.get::<u8>(page * PAGE + 0x123), 0x43)
+    })
+}
+claim!(
+    two_descriptors_are_one_memory,
+    "Mappings of a vCPU's descriptor and of its duplicate show the same pages",
+    [Code("kvm_vcpu_fault, virt/kvm/kvm_main.c")],
+);
+
+fn vcpus_share_the_ring_alone(vm: Vm) -> Outcome {
+    let (first, second) = (vm.create_vcpu(0)?, vm.create_vcpu(1)?);
+    let (one, other) = (map(&first, RUN, COUNTED)?, map(&second, RUN, COUNTED)?);
+    each([(RUN, 0), (PIO, 0), (RING, 0x44u8)], |&(page, seen)| {
+        one.put(page * PAGE + 0xffe, 0x44u8);
+        equal(other.get::<u8>(page * PAGE + 0xffe), seen)
+    })
+}
+claim!(
+    vcpus_share_the_ring_alone,
+    "Each vCPU has a run page and a port I/O page of its own, and all of a VM have one coalesced MMIO ring",
+    [Code("kvm_vcpu_fault, virt/kvm/kvm_main.c")],
+);
+
+fn vms_share_nothing(first: Vcpu, second: Vcpu) -> Outcome {
+    let (one, other) = (map(&first, RUN, COUNTED)?, map(&second, RUN, COUNTED)?);
+    each([RUN, PIO, RING], |&page| {
+        one.put(page * PAGE + 0xffe, 0x45u8);
+        equal(other.get::<u8>(page * PAGE + 0xffe), 0)
+    })
+}
+claim!(
+    vms_share_nothing,
+    "vCPUs of two VMs share no page",
+    [Code("kvm_vm_ioctl_create_vcpu and kvm_coalesced_mmio_init, virt/kvm")],
+);
+
+fn a_child_inherits_the_memory(vcpu: Vcpu) -> Outcome {
+    let mapped = map(&vcpu, RUN, COUNTED)?;
+    each([RUN, PIO, RING], |&page| {
+        let at = page * PAGE + 0x321;
+        equal(in_child(|| mapped.put(at, 0x46u8))?, Ended::Returned(()))?;
+        equal(mapped.get::<u8>(at), 0x46)
+    })
+}
+claim!(
+    a_child_inherits_the_memory,
+    "A forked child writes to the same pages through the mapping of a vCPU that it inherits",
+    [Manual("mmap(2): memory mapped with mmap() is preserved across fork(2), with the same attributes")],
+);
+
+fn a_child_may_map_too(vcpu: Vcpu) -> Outcome {
+    let mapped = map(&vcpu, RUN, COUNTED)?;
+    each([RUN, PIO, RING], |&page| {
+        let ended = in_child(|| map(&vcpu, page, 1).map(|own| own.put(0x321, 0x47u8)).is_ok())?;
+        equal(ended, Ended::Returned(true))?;
+        equal(mapped.get::<u8>(page * PAGE + 0x321), 0x47)
+    })
+}
+claim!(
+    a_child_may_map_too,
+    "A process other than the VM's may map a vCPU, and shares its pages",
+    [Code("kvm_vcpu_mmap, virt/kvm/kvm_main.c: unlike the ioctls, it does not ask whose VM it is")],
+);
+
+fn private_writes_stay_private() -> Outcome {
+    let guest = RealMode::running(&[0x90, 0xf4])?; // nop; hlt
+    let own = guest.vcpu.map(PAGE, RW, MAP_PRIVATE, 0)?;
+    own.put(Exit::IMMEDIATE_EXIT, 1u8);
+    equal(guest.run()?, Exit::Hlt)?;
+    equal(own.get::<u32>(Exit::REASON), 0)?;
+    guest.ended(|_| ())
+}
+claim!(
+    private_writes_stay_private,
+    "A private mapping of the run page is accepted; a write makes it a copy that KVM neither reads nor writes",
+    [Code("kvm_vcpu_mmap, virt/kvm/kvm_main.c"), Manual("mmap(2): MAP_PRIVATE")],
+    Has(KVM_CAP_IMMEDIATE_EXIT),
+);
+
+fn shared_writes_reach_kvm() -> Outcome {
+    let guest = RealMode::running(&[0x90, 0xf4])?; // nop; hlt
+    let alone = map(&guest.vcpu, RUN, 1)?;
+    alone.put(Exit::IMMEDIATE_EXIT, 1u8);
+    fails(EINTR, guest.vcpu.value(KVM_RUN, 0))?;
+    alone.put(Exit::IMMEDIATE_EXIT, 0u8);
+    equal(guest.run()?, Exit::Hlt)?;
+    guest.ended(|_| ())
+}
+claim!(
+    shared_writes_reach_kvm,
+    "A write through any shared mapping of the run page reaches KVM_RUN",
+    [Api("5. The kvm_run structure")],
+    Has(KVM_CAP_IMMEDIATE_EXIT),
+);
+
+fn private_reads_follow() -> Outcome {
+    let guest = RealMode::running(&[0xf4])?;
+    let own = guest.vcpu.map(PAGE, PROT_READ, MAP_PRIVATE, 0)?;
+    equal(own.get::<u32>(Exit::REASON), 0)?;
+    equal(guest.run()?, Exit::Hlt)?;
+    equal(Exit::decode(&own), Exit::Hlt)?;
+    guest.ended(|_| ())
+}
+claim!(
+    private_reads_follow,
+    "A private mapping of the run page that is never written shows each exit of KVM_RUN",
+    // POSIX leaves it open whether a private mapping follows its object.
+    [Observed("do_read_fault, mm/memory.c, maps the page itself until the first write")],
+);
