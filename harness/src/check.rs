@@ -25,7 +25,8 @@ pub fn equal<T: PartialEq + Debug>(seen: T, expected: T) -> Outcome {
         return Ok(());
     }
     let (expected, seen) = (format!("{expected:?}"), format!("{seen:?}"));
-    Err(Broken::new(format!("expected {expected}, saw {seen}")).comparing(expected, seen).into())
+    let (short_expected, short_seen) = (around(&expected, &seen), around(&seen, &expected));
+    Err(Broken::new(format!("expected {short_expected}, saw {short_seen}")).comparing(expected, seen).into())
 }
 
 /// What was seen is anything but this.
@@ -39,6 +40,20 @@ pub fn differs<T: PartialEq + Debug>(seen: T, from: T) -> Outcome {
     Err(Broken::new(format!("saw {seen}, which it should not be"))
         .comparing(format!("anything but {seen}"), seen)
         .into())
+}
+
+/// So much of a long text as shows where it first differs from the other.
+fn around(text: &str, other: &str) -> String {
+    const BEFORE: usize = 40;
+    const WHOLE: usize = 120;
+    if text.chars().count() <= WHOLE {
+        return text.to_owned();
+    }
+    let alike = text.chars().zip(other.chars()).take_while(|(a, b)| a == b).count();
+    let start = alike.saturating_sub(BEFORE);
+    let shown: String = text.chars().skip(start).take(WHOLE).collect();
+    let is_end = text.chars().count() <= start + WHOLE;
+    format!("{}{shown}{}", if start > 0 { "… " } else { "" }, if is_end { "" } else { " …" })
 }
 
 /// The condition holds; `what` says it in words.
