@@ -5,7 +5,7 @@ use std::sync::Arc;
 use harness::kvm::{Compat, EEXIST, EINVAL, Exit, KVM_SET_USER_MEMORY_REGION, Memory, abi};
 use harness::{Outcome, Stop, claim, each, equal, fails};
 
-use crate::vcpu::real_mode::RealMode;
+use crate::vcpu::real_mode::{RealMode, out};
 
 /// A guest whose DS begins with a slot at 64 KiB that a 32-bit caller made, and which holds 0x21 at 16.
 fn with_slot(code: &[u8]) -> Result<(RealMode, Arc<Memory>), Stop> {
@@ -37,7 +37,11 @@ claim!(
 );
 
 fn slots_are_taken_away() -> Outcome {
-    let (guest, _memory) = with_slot(&TOUCHING)?;
+    // mov al, [16]; out 0x10, al; and then as above
+    let mut code = vec![0xa0, 16, 0, 0xe6, 0x10];
+    code.extend(TOUCHING);
+    let (guest, _memory) = with_slot(&code)?;
+    equal(guest.run()?, out(0x10, &[0x21]))?;
     let gone = abi::kvm_userspace_memory_region { slot: 1, ..Default::default() };
     equal(Compat.write(&guest.vm, KVM_SET_USER_MEMORY_REGION, gone)?, 0)?;
     equal(guest.run()?, Exit::Mmio { write: false, address: 0x1_0010, data: vec![0] })?;

@@ -50,8 +50,10 @@ claim!(
 fn keeps_signals_out() -> Outcome {
     each([SIGUSR1, REAL_TIME], |&signal| {
         let guest = guest()?;
-        set_mask(&guest, u64::MAX)?;
         let _pending = Pending::new(signal)?;
+        set_mask(&guest, all_but(signal))?;
+        fails(EINTR, guest.vcpu.value(KVM_RUN, 0))?;
+        set_mask(&guest, u64::MAX)?;
         equal(guest.run()?, Exit::Hlt)?;
         guest.ended(|_| ())
     })
@@ -65,9 +67,10 @@ claim!(
 
 fn is_taken_back_with_null() -> Outcome {
     let guest = guest()?;
-    set_mask(&guest, all_but(SIGUSR1))?;
-    equal(Compat.value(&guest.vcpu, KVM_SET_SIGNAL_MASK, 0)?, 0)?;
     let _pending = Pending::new(SIGUSR1)?;
+    set_mask(&guest, all_but(SIGUSR1))?;
+    fails(EINTR, guest.vcpu.value(KVM_RUN, 0))?;
+    equal(Compat.value(&guest.vcpu, KVM_SET_SIGNAL_MASK, 0)?, 0)?;
     equal(guest.run()?, Exit::Hlt)?;
     guest.ended(|_| ())
 }

@@ -5,7 +5,7 @@ use harness::{Outcome, Stop, claim, each, equal, fails, succeeds, unchanged};
 
 use super::coalesced_ring::{ENTRIES, Ring, Write, Zone};
 use super::pages::RING;
-use super::real_mode::RealMode;
+use super::real_mode::{RealMode, out};
 
 /// Sixteen bytes of MMIO.
 const ZONE: Zone = Zone { start: 0x9000, size: 16, pio: 0 };
@@ -64,10 +64,11 @@ claim!(
 );
 
 fn reads_exit() -> Outcome {
-    let (guest, ring) = coalescing(&[0xa0, 0x03, 0x90, 0xf4])?; // mov al, [0x9003]; hlt
+    // mov al, 0x5e; mov [0x9003], al; mov al, [0x9003]; hlt
+    let (guest, ring) = coalescing(&[0xb0, 0x5e, 0xa2, 0x03, 0x90, 0xa0, 0x03, 0x90, 0xf4])?;
     let exits = guest.run_to_halt(1)?;
     equal(exits, vec![Exit::Mmio { write: false, address: 0x9003, data: vec![0] }])?;
-    equal(ring.bounds(), (0, 0))?;
+    equal(ring.drain(), vec![mmio(0x9003, &[0x5e])])?;
     guest.ended(|_| ())
 }
 claim!(
@@ -78,13 +79,13 @@ claim!(
 );
 
 fn writes_beside_the_zone_exit() -> Outcome {
-    // mov ax, 0x2211; mov [address], ax; hlt: before the zone, into it, out of it, behind it
+    // mov ax, 0x2211; mov [address], ax; mov [0x900e], ax; hlt: before the zone, out of it, behind it, and at last in it
     each([0x8ffeu16, 0x900f, 0x9010], |&address| {
         let [low, high] = address.to_le_bytes();
-        let (guest, ring) = coalescing(&[0xb8, 0x11, 0x22, 0xa3, low, high, 0xf4])?;
+        let (guest, ring) = coalescing(&[0xb8, 0x11, 0x22, 0xa3, low, high, 0xa3, 0x0e, 0x90, 0xf4])?;
         let exits = guest.run_to_halt(1)?;
         equal(exits, vec![Exit::Mmio { write: true, address: address.into(), data: vec![0x11, 0x22] }])?;
-        equal(ring.bounds(), (0, 0))?;
+        equal(ring.drain(), vec![mmio(0x900e, &[0x11, 0x22])])?;
         guest.ended(|end| end.regs.rax = 0x2211)
     })
 }
@@ -166,9 +167,13 @@ claim!(
     Has(KVM_CAP_COALESCED_MMIO),
 );
 
-/// Whether a write to `ZONE` is coalesced once `change` was done to the VM.
+/// Whether a write to `ZONE`, which is coalesced at first, is so still once `change` was done to the VM.
 fn coalesces_after(change: impl FnOnce(&Vm) -> Outcome) -> Result<bool, Stop> {
-    let (guest, ring) = coalescing(&[0xb0, 0x6f, 0xa2, 0x00, 0x90, 0xf4])?; // mov al, 0x6f; mov [0x9000], al; hlt
+    // mov al, 0x6f; mov [0x9000], al; out 0x10, al; mov [0x9000], al; hlt
+    let code = [0xb0, 0x6f, 0xa2, 0x00, 0x90, 0xe6, 0x10, 0xa2, 0x00, 0x90, 0xf4];
+    let (guest, ring) = coalescing(&code)?;
+    equal(guest.run()?, out(0x10, &[0x6f]))?;
+    equal(ring.drain(), vec![mmio(0x9000, &[0x6f])])?;
     change(&guest.vm)?;
     let exits = guest.run_to_halt(1)?;
     guest.ended(|end| end.regs.rax = 0x6f)?;

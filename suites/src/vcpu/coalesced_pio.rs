@@ -38,9 +38,10 @@ claim!(
 );
 
 fn reads_exit() -> Outcome {
-    let (guest, ring) = coalescing(&[0xe4, 0x70, 0xf4])?; // in al, 0x70; hlt
+    // mov al, 0x5e; out 0x70, al; in al, 0x70; hlt
+    let (guest, ring) = coalescing(&[0xb0, 0x5e, 0xe6, 0x70, 0xe4, 0x70, 0xf4])?;
     equal(guest.run_to_halt(1)?, vec![input(0x70, 1, 1)])?;
-    equal(ring.bounds(), (0, 0))?;
+    equal(ring.drain(), vec![pio(0x70, &[0x5e])])?;
     guest.ended(|_| ())
 }
 claim!(
@@ -51,11 +52,12 @@ claim!(
 );
 
 fn writes_beside_the_zone_exit() -> Outcome {
-    // mov ax, 0x2211; out 0x6f, ax; out 0x73, ax; out 0x74, ax; hlt
-    let (guest, ring) = coalescing(&[0xb8, 0x11, 0x22, 0xe7, 0x6f, 0xe7, 0x73, 0xe7, 0x74, 0xf4])?;
+    // mov ax, 0x2211; out 0x6f, ax; out 0x73, ax; out 0x74, ax; out 0x72, ax; hlt
+    let code = [0xb8, 0x11, 0x22, 0xe7, 0x6f, 0xe7, 0x73, 0xe7, 0x74, 0xe7, 0x72, 0xf4];
+    let (guest, ring) = coalescing(&code)?;
     let beside = [0x6f, 0x73, 0x74].map(|port| out(port, &[0x11, 0x22]));
     equal(guest.run_to_halt(3)?, beside.to_vec())?;
-    equal(ring.bounds(), (0, 0))?;
+    equal(ring.drain(), vec![pio(0x72, &[0x11, 0x22])])?;
     guest.ended(|end| end.regs.rax = 0x2211)
 }
 claim!(
@@ -66,14 +68,17 @@ claim!(
 );
 
 fn ports_are_no_addresses() -> Outcome {
-    // mov al, 0x21; mov [0x9000], al; out 0x70, al; hlt, with zones of ports at 0x9000 and of memory at 0x70
-    let guest = RealMode::running(&[0xb0, 0x21, 0xa2, 0x00, 0x90, 0xe6, 0x70, 0xf4])?;
+    // mov al, 0x21; mov [0x9000], al; mov [0xa000], al; mov dx, 0x9000; out dx, al; mov dx, 0xa000; out dx, al; hlt
+    let guest = RealMode::running(&[
+        0xb0, 0x21, 0xa2, 0x00, 0x90, 0xa2, 0x00, 0xa0, 0xba, 0x00, 0x90, 0xee, 0xba, 0x00, 0xa0, 0xee, 0xf4,
+    ])?;
     Zone { start: 0x9000, size: 1, pio: 1 }.register(&guest.vm)?;
-    Zone { start: 0x70, size: 1, pio: 0 }.register(&guest.vm)?;
+    Zone { start: 0xa000, size: 1, pio: 0 }.register(&guest.vm)?;
     let exits = guest.run_to_halt(2)?;
-    equal(exits, vec![Exit::Mmio { write: true, address: 0x9000, data: vec![0x21] }, out(0x70, &[0x21])])?;
-    equal(Ring::of(&guest.vcpu)?.bounds(), (0, 0))?;
-    guest.ended(|end| end.regs.rax = 0x21)
+    equal(exits, vec![Exit::Mmio { write: true, address: 0x9000, data: vec![0x21] }, out(0xa000, &[0x21])])?;
+    let memory = Write { address: 0xa000, data: vec![0x21], pio: 0 };
+    equal(Ring::of(&guest.vcpu)?.drain(), vec![memory, pio(0x9000, &[0x21])])?;
+    guest.ended(|end| (end.regs.rax, end.regs.rdx) = (0x21, 0xa000))
 }
 claim!(
     ports_are_no_addresses,
@@ -99,10 +104,13 @@ claim!(
 );
 
 fn unregistered_ports_exit() -> Outcome {
-    let (guest, ring) = coalescing(&[0xb0, 0x41, 0xe6, 0x70, 0xf4])?; // mov al, 0x41; out 0x70, al; hlt
+    // mov al, 0x41; out 0x70, al; out 0x10, al; out 0x70, al; hlt
+    let (guest, ring) = coalescing(&[0xb0, 0x41, 0xe6, 0x70, 0xe6, 0x10, 0xe6, 0x70, 0xf4])?;
+    equal(guest.run()?, out(0x10, &[0x41]))?;
+    equal(ring.drain(), vec![pio(0x70, &[0x41])])?;
     ZONE.unregister(&guest.vm)?;
     equal(guest.run_to_halt(1)?, vec![out(0x70, &[0x41])])?;
-    equal(ring.bounds(), (0, 0))?;
+    equal(ring.drain(), vec![])?;
     guest.ended(|end| end.regs.rax = 0x41)
 }
 claim!(

@@ -57,9 +57,11 @@ claim!(
 );
 
 fn read_pages_are_none() -> Outcome {
-    let (guest, _, ring) = logging(abi::KVM_MEM_LOG_DIRTY_PAGES, &[0xa0, 0x00, 0x30, 0xf4])?; // mov al, [0x3000]
+    // mov al, [0x3000]; mov [0x1234], al; hlt
+    let code = [0xa0, 0x00, 0x30, 0xa2, 0x34, 0x12, 0xf4];
+    let (guest, _memory, ring) = logging(abi::KVM_MEM_LOG_DIRTY_PAGES, &code)?;
     equal(guest.run_to_halt(0)?, vec![])?;
-    equal(ring.entry(0), abi::kvm_dirty_gfn::default())?;
+    equal(set(ring.harvest()), BTreeSet::from([(SLOT, 1)]))?;
     guest.ended(|end| end.regs.rax = 0xf4)
 }
 claim!(
@@ -70,10 +72,17 @@ claim!(
 );
 
 fn unlogged_slots_have_none() -> Outcome {
-    let (guest, memory, ring) = logging(0, &TWO_PAGES)?;
+    // mov al, 0x99; mov [0x3000], al; mov es:[0x34], al; hlt
+    let code = [0xb0, 0x99, 0xa2, 0x00, 0x30, 0x26, 0xa2, 0x34, 0x00, 0xf4];
+    let (guest, memory, ring) = logging(0, &code)?;
+    let other = Arc::new(Memory::new(PAGE)?);
+    guest.vm.set_memory(SLOT + 1, abi::KVM_MEM_LOG_DIRTY_PAGES, 0x8000, &other)?;
+    let mut sregs = guest.vcpu.get_sregs()?;
+    sregs.es.base = 0x8000;
+    guest.vcpu.set_sregs(&sregs)?;
     equal(guest.run_to_halt(0)?, vec![])?;
-    equal(ring.entry(0), abi::kvm_dirty_gfn::default())?;
-    equal(memory.read(0x3000, 1)?, vec![0x99])?;
+    equal(set(ring.harvest()), BTreeSet::from([(SLOT + 1, 0)]))?;
+    equal((memory.read(0x3000, 1)?, other.read(0x34, 1)?), (vec![0x99], vec![0x99]))?;
     guest.ended(|end| end.regs.rax = 0x99)
 }
 claim!(
@@ -84,7 +93,7 @@ claim!(
 );
 
 fn rings_are_of_their_vcpu() -> Outcome {
-    let (guest, _, ring) = logging(abi::KVM_MEM_LOG_DIRTY_PAGES, &TWO_PAGES)?;
+    let (guest, _memory, ring) = logging(abi::KVM_MEM_LOG_DIRTY_PAGES, &TWO_PAGES)?;
     let other = DirtyGfns::of(&guest.vm.create_vcpu(1)?)?;
     equal(guest.run_to_halt(0)?, vec![])?;
     equal(other.entry(0), abi::kvm_dirty_gfn::default())?;
@@ -104,10 +113,12 @@ fn reset(guest: &RealMode) -> Result<i32, Stop> {
 }
 
 fn reset_takes_harvested_entries_back() -> Outcome {
-    let (guest, _, ring) = logging(abi::KVM_MEM_LOG_DIRTY_PAGES, &TWO_PAGES)?;
+    let (guest, _memory, ring) = logging(abi::KVM_MEM_LOG_DIRTY_PAGES, &TWO_PAGES)?;
     equal(guest.run_to_halt(0)?, vec![])?;
     equal(reset(&guest)?, 0)?;
-    let harvested = ring.harvest().len();
+    let taken = ring.harvest();
+    let harvested = taken.len();
+    equal(set(taken).len(), 2)?;
     equal(usize::try_from(reset(&guest)?), Ok(harvested))?;
     each(0..harvested, |&index| equal(ring.entry(index).flags, 0))?;
     equal(reset(&guest)?, 0)?;
@@ -124,7 +135,7 @@ claim!(
 );
 
 fn reset_stops_at_the_first_gap() -> Outcome {
-    let (guest, _, ring) = logging(abi::KVM_MEM_LOG_DIRTY_PAGES, &TWO_PAGES)?;
+    let (guest, _memory, ring) = logging(abi::KVM_MEM_LOG_DIRTY_PAGES, &TWO_PAGES)?;
     equal(guest.run_to_halt(0)?, vec![])?;
     ring.mark(1, 3);
     unchanged(|| Ok::<_, Stop>((ring.entry(0), ring.entry(1))), || equal(reset(&guest)?, 0))?;
@@ -142,7 +153,7 @@ claim!(
 fn reset_pages_are_told_again() -> Outcome {
     // mov al, 0x99; mov [0x3000], al; out 0x10, al; mov [0x3008], al; hlt
     let code = [0xb0, 0x99, 0xa2, 0x00, 0x30, 0xe6, 0x10, 0xa2, 0x08, 0x30, 0xf4];
-    let (guest, _, ring) = logging(abi::KVM_MEM_LOG_DIRTY_PAGES, &code)?;
+    let (guest, _memory, ring) = logging(abi::KVM_MEM_LOG_DIRTY_PAGES, &code)?;
     guest.run()?;
     equal(set(ring.harvest()), BTreeSet::from([(SLOT, 3)]))?;
     holds(reset(&guest)? > 0, "KVM_RESET_DIRTY_RINGS takes the entry back")?;
@@ -230,12 +241,13 @@ claim!(
 );
 
 fn rings_replace_bitmaps() -> Outcome {
-    let (guest, _, ring) = logging(abi::KVM_MEM_LOG_DIRTY_PAGES, &TWO_PAGES)?;
+    let (guest, _memory, ring) = logging(abi::KVM_MEM_LOG_DIRTY_PAGES, &TWO_PAGES)?;
     equal(guest.run_to_halt(0)?, vec![])?;
     unchanged(
         || Ok::<_, Stop>((ring.entry(0), ring.entry(1))),
         || fails(ENXIO, guest.vm.get_dirty_log(SLOT, SLOT_PAGES / 8)),
     )?;
+    equal(set(ring.harvest()).len(), 2)?;
     guest.ended(|end| end.regs.rax = 0x99)
 }
 claim!(

@@ -5,7 +5,7 @@ use harness::process::{Ended, in_child};
 use harness::{Outcome, claim, each, equal, fails, succeeds};
 use libc::{MAP_PRIVATE, MAP_SHARED, PROT_READ, SIGBUS};
 
-use super::pages::{COUNTED, PAGE, PIO, RING, RUN, RW, map};
+use super::pages::{COUNTED, MARK, MARKS, PAGE, PIO, RING, RUN, RW, map, mark, marks};
 use super::real_mode::RealMode;
 
 /// Pages of a vCPU without a dirty ring at which nothing lies, from the first to one far out.
@@ -22,9 +22,12 @@ claim!(
 
 fn every_counted_page_is_there(kvm: Kvm, vcpu: Vcpu) -> Outcome {
     let mapped = vcpu.map(kvm.get_vcpu_mmap_size()?, RW, MAP_SHARED, 0)?;
-    each((0..mapped.len()).step_by(PAGE), |&start| {
-        mapped.put(start + PAGE - 1, 0x5au8);
-        equal(mapped.get::<u8>(start + PAGE - 1), 0x5a)
+    each([0, MARK], |&at| {
+        let pages: Vec<_> = (0..mapped.len()).step_by(PAGE).zip(1u8..).collect();
+        for (start, value) in &pages {
+            mapped.put(start + at, *value);
+        }
+        each(pages, |&(start, value)| equal(mapped.get::<u8>(start + at), value))
     })
 }
 claim!(
@@ -44,11 +47,8 @@ claim!(
 
 fn pages_map_one_by_one(vcpu: Vcpu) -> Outcome {
     let whole = map(&vcpu, RUN, COUNTED)?;
-    each([RUN, PIO, RING], |&page| {
-        let alone = map(&vcpu, page, 1)?;
-        whole.put(page * PAGE + 0x7ff, 0xa5u8);
-        equal(alone.get::<u8>(0x7ff), 0xa5)
-    })
+    mark(&whole);
+    each([RUN, PIO, RING], |&page| equal(map(&vcpu, page, 1)?.get(MARK), MARKS[page]))
 }
 claim!(
     pages_map_one_by_one,
@@ -129,10 +129,8 @@ fn growing_keeps_the_pages(vcpu: Vcpu) -> Outcome {
     let mut mapped = map(&vcpu, RUN, 1)?;
     let other = map(&vcpu, RUN, COUNTED)?;
     mapped.resize((COUNTED + 1) * PAGE)?;
-    each([RUN, PIO, RING], |&page| {
-        other.put(page * PAGE + 0x800, 0x3cu8);
-        equal(mapped.get::<u8>(page * PAGE + 0x800), 0x3c)
-    })?;
+    mark(&other);
+    equal(marks(&mapped), MARKS)?;
     equal(in_child(|| mapped.get::<u8>(COUNTED * PAGE))?, Ended::Killed(SIGBUS))
 }
 claim!(
@@ -145,8 +143,8 @@ fn shrinking_keeps_the_rest(vcpu: Vcpu) -> Outcome {
     let mut mapped = map(&vcpu, RUN, COUNTED)?;
     let other = map(&vcpu, RUN, 1)?;
     mapped.resize(PAGE)?;
-    other.put(0x800, 0x3cu8);
-    equal(mapped.get::<u8>(0x800), 0x3c)
+    other.put(MARK, 0x3cu8);
+    equal(mapped.get::<u8>(MARK), 0x3c)
 }
 claim!(
     shrinking_keeps_the_rest,
@@ -157,16 +155,11 @@ claim!(
 fn descriptors_need_not_stay(vm: Vm) -> Outcome {
     let vcpu = vm.create_vcpu(0)?;
     let mapped = map(&vcpu, RUN, COUNTED)?;
-    for page in [RUN, PIO, RING] {
-        mapped.put(page * PAGE + 0x900, 0x77u8);
-    }
-    drop(vcpu);
-    drop(vm);
-    each([RUN, PIO, RING], |&page| {
-        equal(mapped.get::<u8>(page * PAGE + 0x900), 0x77)?;
-        mapped.put(page * PAGE + 0x900, 0x88u8);
-        equal(mapped.get::<u8>(page * PAGE + 0x900), 0x88)
-    })
+    mark(&mapped);
+    drop((vcpu, vm));
+    equal(marks(&mapped), MARKS)?;
+    mapped.put(MARK, 0x88u8);
+    equal(marks(&mapped), [0x88, MARKS[PIO], MARKS[RING]])
 }
 claim!(
     descriptors_need_not_stay,

@@ -5,7 +5,7 @@ use harness::process::{Ended, in_child};
 use harness::{Outcome, claim, each, equal, fails, succeeds};
 use libc::{MAP_PRIVATE, MAP_SHARED, PROT_EXEC, PROT_NONE, PROT_READ, PROT_WRITE, SIGSEGV};
 
-use super::pages::{COUNTED, PAGE, PIO, RING, RUN, RW, map};
+use super::pages::{COUNTED, MARK, MARKS, PAGE, PIO, RING, RUN, RW, map, mark, marks};
 use super::real_mode::RealMode;
 
 fn read_only_mappings_show() -> Outcome {
@@ -65,10 +65,10 @@ fn any_mapping_can_be_opened(vcpu: Vcpu) -> Outcome {
     each([PROT_NONE, PROT_READ, PROT_WRITE], |&protection| {
         let mapped = vcpu.map(COUNTED * PAGE, protection, MAP_SHARED, 0)?;
         succeeds(mapped.protect(RW))?;
-        each([RUN, PIO, RING], |&page| {
-            mapped.put(page * PAGE + 0x640, 0x61u8);
-            equal(other.get::<u8>(page * PAGE + 0x640), 0x61)
-        })
+        mark(&mapped);
+        equal(marks(&other), MARKS)?;
+        other.put(MARK, 0u8);
+        equal(mapped.get::<u8>(MARK), 0)
     })
 }
 claim!(
@@ -79,11 +79,11 @@ claim!(
 
 fn a_mapping_can_be_closed(vcpu: Vcpu) -> Outcome {
     let mapped = map(&vcpu, RUN, 1)?;
-    mapped.put(0x640, 0x62u8);
+    mapped.put(MARK, 0x62u8);
     succeeds(mapped.protect(PROT_NONE))?;
-    equal(in_child(|| mapped.get::<u8>(0x640))?, Ended::Killed(SIGSEGV))?;
+    equal(in_child(|| mapped.get::<u8>(MARK))?, Ended::Killed(SIGSEGV))?;
     succeeds(mapped.protect(PROT_READ))?;
-    equal(mapped.get::<u8>(0x640), 0x62)
+    equal(mapped.get::<u8>(MARK), 0x62)
 }
 claim!(
     a_mapping_can_be_closed,
@@ -121,8 +121,8 @@ claim!(
 fn mappings_cannot_become_executable(vcpu: Vcpu) -> Outcome {
     let mapped = map(&vcpu, RUN, COUNTED)?;
     fails(EACCES, mapped.protect(RW | PROT_EXEC))?;
-    mapped.put(0x640, 0x63u8);
-    equal(mapped.get::<u8>(0x640), 0x63)
+    mapped.put(MARK, 0x63u8);
+    equal(mapped.get::<u8>(MARK), 0x63)
 }
 claim!(
     mappings_cannot_become_executable,

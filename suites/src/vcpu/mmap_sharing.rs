@@ -2,18 +2,16 @@
 
 use harness::kvm::{Descriptor, EINTR, Exit, KVM_CAP_IMMEDIATE_EXIT, KVM_RUN, Vcpu, Vm};
 use harness::process::{Ended, in_child};
-use harness::{Outcome, claim, each, equal, fails};
+use harness::{Outcome, claim, equal, fails};
 use libc::{MAP_PRIVATE, PROT_READ};
 
-use super::pages::{COUNTED, PAGE, PIO, RING, RUN, RW, map};
+use super::pages::{COUNTED, MARKS, PAGE, RING, RUN, RW, map, mark, marks};
 use super::real_mode::RealMode;
 
 fn two_mappings_are_one_memory(vcpu: Vcpu) -> Outcome {
     let (one, other) = (map(&vcpu, RUN, COUNTED)?, map(&vcpu, RUN, COUNTED)?);
-    each([RUN, PIO, RING], |&page| {
-        one.put(page * PAGE + 0x123, 0x42u8);
-        equal(other.get::<u8>(page * PAGE + 0x123), 0x42)
-    })
+    mark(&one);
+    equal(marks(&other), MARKS)
 }
 claim!(
     two_mappings_are_one_memory,
@@ -25,10 +23,8 @@ fn two_descriptors_are_one_memory(vcpu: Vcpu) -> Outcome {
     let another = vcpu.another()?;
     let (one, other) = (map(&vcpu, RUN, COUNTED)?, map(&another, RUN, COUNTED)?);
     drop((vcpu, another));
-    each([RUN, PIO, RING], |&page| {
-        one.put(page * PAGE + 0x123, 0x43u8);
-        equal(other.get::<u8>(page * PAGE + 0x123), 0x43)
-    })
+    mark(&one);
+    equal(marks(&other), MARKS)
 }
 claim!(
     two_descriptors_are_one_memory,
@@ -39,10 +35,8 @@ claim!(
 fn vcpus_share_the_ring_alone(vm: Vm) -> Outcome {
     let (first, second) = (vm.create_vcpu(0)?, vm.create_vcpu(1)?);
     let (one, other) = (map(&first, RUN, COUNTED)?, map(&second, RUN, COUNTED)?);
-    each([(RUN, 0), (PIO, 0), (RING, 0x44u8)], |&(page, seen)| {
-        one.put(page * PAGE + 0xffe, 0x44u8);
-        equal(other.get::<u8>(page * PAGE + 0xffe), seen)
-    })
+    mark(&one);
+    equal(marks(&other), [0, 0, MARKS[RING]])
 }
 claim!(
     vcpus_share_the_ring_alone,
@@ -52,10 +46,8 @@ claim!(
 
 fn vms_share_nothing(first: Vcpu, second: Vcpu) -> Outcome {
     let (one, other) = (map(&first, RUN, COUNTED)?, map(&second, RUN, COUNTED)?);
-    each([RUN, PIO, RING], |&page| {
-        one.put(page * PAGE + 0xffe, 0x45u8);
-        equal(other.get::<u8>(page * PAGE + 0xffe), 0)
-    })
+    mark(&one);
+    equal((marks(&one), marks(&other)), (MARKS, [0; COUNTED]))
 }
 claim!(
     vms_share_nothing,
@@ -65,11 +57,8 @@ claim!(
 
 fn a_child_inherits_the_memory(vcpu: Vcpu) -> Outcome {
     let mapped = map(&vcpu, RUN, COUNTED)?;
-    each([RUN, PIO, RING], |&page| {
-        let at = page * PAGE + 0x321;
-        equal(in_child(|| mapped.put(at, 0x46u8))?, Ended::Returned(()))?;
-        equal(mapped.get::<u8>(at), 0x46)
-    })
+    equal(in_child(|| mark(&mapped))?, Ended::Returned(()))?;
+    equal(marks(&mapped), MARKS)
 }
 claim!(
     a_child_inherits_the_memory,
@@ -79,11 +68,9 @@ claim!(
 
 fn a_child_may_map_too(vcpu: Vcpu) -> Outcome {
     let mapped = map(&vcpu, RUN, COUNTED)?;
-    each([RUN, PIO, RING], |&page| {
-        let ended = in_child(|| map(&vcpu, page, 1).map(|own| own.put(0x321, 0x47u8)).is_ok())?;
-        equal(ended, Ended::Returned(true))?;
-        equal(mapped.get::<u8>(page * PAGE + 0x321), 0x47)
-    })
+    let ended = in_child(|| map(&vcpu, RUN, COUNTED).map(|own| mark(&own)).is_ok())?;
+    equal(ended, Ended::Returned(true))?;
+    equal(marks(&mapped), MARKS)
 }
 claim!(
     a_child_may_map_too,

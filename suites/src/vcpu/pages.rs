@@ -16,6 +16,9 @@ pub(crate) const DIRTY: usize = abi::KVM_DIRTY_LOG_PAGE_OFFSET as usize;
 /// How many pages KVM_GET_VCPU_MMAP_SIZE counts.
 pub(crate) const COUNTED: usize = 3;
 
+/// Where in a page a mark lies: behind all that KVM uses of the run page.
+pub(crate) const MARK: usize = 0xff0;
+
 /// A mapping to read and write, shared with the kernel.
 pub(crate) const RW: i32 = PROT_READ | PROT_WRITE;
 
@@ -23,6 +26,21 @@ pub(crate) const RW: i32 = PROT_READ | PROT_WRITE;
 #[track_caller]
 pub(crate) fn map(vcpu: &Vcpu, first: usize, count: usize) -> Result<Mapping, Refused> {
     vcpu.map(count * PAGE, RW, MAP_SHARED, (first * PAGE) as u64)
+}
+
+/// What `mark` lays in the pages, each its own.
+pub(crate) const MARKS: [u8; COUNTED] = [0x51, 0x52, 0x53];
+
+/// Lays a mark in each page that KVM_GET_VCPU_MMAP_SIZE counts, through a mapping of all of them.
+pub(crate) fn mark(whole: &Mapping) {
+    for (page, value) in MARKS.into_iter().enumerate() {
+        whole.put(page * PAGE + MARK, value);
+    }
+}
+
+/// What is where `mark` lays its marks, through a mapping of all pages.
+pub(crate) fn marks(whole: &Mapping) -> [u8; COUNTED] {
+    std::array::from_fn(|page| whole.get(page * PAGE + MARK))
 }
 
 /// Where the fields of `struct kvm_run` lie, in bytes.
