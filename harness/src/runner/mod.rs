@@ -1,6 +1,7 @@
 //! The runner: tries many claims at once, each in a process of its own, and makes a record of what became of them.
 
 mod kernel_log;
+mod notes;
 mod pool;
 mod settings;
 mod shrink;
