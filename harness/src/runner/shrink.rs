@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use reports::Verdict;
 
-use super::trial::{Fate, Trial};
+use super::fate::Fate;
+use super::trial::Trial;
 use crate::isolate::{Ending, KeeperError, Report, What};
 
 /// How many attempts are made at most.

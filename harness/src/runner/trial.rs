@@ -6,86 +6,17 @@ use std::time::Duration;
 use reports::{Entry, Verdict, Witness, settle};
 
 use super::Settings;
+use super::fate::{Fate, because};
 use super::kernel_log::{KernelLog, Splat};
 use super::notes::notes;
-use crate::isolate::{End, Ending, Keeper, KeeperError, Limits, Report, Task, Tried, What};
-use crate::{Broken, Claim, Facts, HostFault, Stop};
+use crate::isolate::{Keeper, KeeperError, Limits, Report, Task, Tried, What};
+use crate::{Broken, Claim, Facts};
 
 /// A serial number that no other task on this host has: other runners read the same kernel log. In hexadecimal it leaves room for
 /// the beginning of the name of a process, which may have 15 characters.
 fn serial() -> u64 {
     static SERIAL: AtomicU64 = AtomicU64::new(0);
     (u64::from(std::process::id()) << 14) | (SERIAL.fetch_add(1, Ordering::Relaxed) & 0x3fff)
-}
-
-/// What became of a child.
-#[derive(Clone, Debug)]
-pub(super) enum Fate {
-    Held,
-    Skipped(String),
-    Fault(String),
-    Broken(Box<Broken>),
-    Crashed(Box<Broken>),
-    Hung(Box<Broken>),
-}
-
-impl Fate {
-    pub(super) fn verdict(&self) -> Verdict {
-        match self {
-            Self::Held => Verdict::Pass,
-            Self::Skipped(_) => Verdict::Skip,
-            Self::Fault(_) => Verdict::Fault,
-            Self::Broken(_) => Verdict::Fail,
-            Self::Crashed(_) => Verdict::Crash,
-            Self::Hung(_) => Verdict::Hang,
-        }
-    }
-
-    fn of(report: &Report, limits: &Limits) -> Self {
-        match report.end {
-            End::OutOfTime => {
-                let why = format!("it did not come to an end within {:?}", limits.clock);
-                Self::Hung(Box::new(Broken { detail: report.whereabouts.clone(), ..because(why) }))
-            }
-            End::OutOfMemory => {
-                Self::crashed(format!("it took more than {} MiB of memory", limits.memory >> 20))
-            }
-            End::Killed(signal) => {
-                Self::crashed(format!("its process was killed by {}", signal_name(signal)))
-            }
-            End::Exited(status) => match report.said.as_ref().map(|said| &said.ending) {
-                Some(Ending::Panicked(panic)) => Self::Crashed(panic.clone()),
-                Some(ending) if status == 0 => Self::of_ending(ending, report),
-                _ => Self::crashed(format!(
-                    "its process exited with status {status} in the middle of the claim"
-                )),
-            },
-        }
-    }
-
-    fn of_ending(ending: &Ending, report: &Report) -> Self {
-        match ending {
-            Ending::Held if report.said.as_ref().is_some_and(|said| said.reached == 0) => {
-                Self::Broken(Box::new(because(match report.begun {
-                    1 => "vacuous: it made no check".into(),
-                    cases => format!("vacuous: none of {cases} cases made a check"),
-                })))
-            }
-            Ending::Held | Ending::Exhausted => Self::Held,
-            Ending::Stopped(Stop::Skip(why)) => Self::Skipped(why.clone()),
-            Ending::Stopped(Stop::HostFault(HostFault(why))) => Self::Fault(why.clone()),
-            Ending::Stopped(Stop::Broken(broken)) => Self::Broken(broken.clone()),
-            Ending::Panicked(panic) => Self::Crashed(panic.clone()),
-        }
-    }
-
-    fn crashed(why: String) -> Self {
-        Self::Crashed(Box::new(because(why)))
-    }
-}
-
-fn because(why: String) -> Broken {
-    Broken { why, ..Broken::default() }
 }
 
 /// Tries one claim with a keeper.
@@ -130,7 +61,8 @@ impl<'a> Trial<'a> {
             (cases, reached) = (said.cases, said.reached);
         }
         let mut notes = notes(&report, fate.verdict());
-        let mut tried = report.tried.clone();
+        // That all cases together check nothing is no case's doing.
+        let mut tried = report.tried.clone().filter(|_| !matches!(fate, Fate::Vacuous(_)));
         if fate.verdict().is_bad()
             && let Some(seed) = tried.as_ref().and_then(|tried| tried.seed).filter(|_| self.is_generated())
         {
@@ -167,6 +99,7 @@ impl<'a> Trial<'a> {
     /// Has a keeper do one task, and listens to the kernel meanwhile.
     pub(super) fn work(&mut self, what: What) -> Result<(Fate, Report), KeeperError> {
         let serial = serial();
+        let is_one_of_many = matches!(what, What::Case { .. });
         let limits = Limits { clock: self.clock, ..self.settings.limits };
         let task = Task { serial, claim: self.name.clone(), what, limits };
         let report = self.keeper.work(&task)?;
@@ -174,7 +107,12 @@ impl<'a> Trial<'a> {
         if let Some(splat) = self.log.of_claim(serial).or_else(loose) {
             self.splat.get_or_insert(splat);
         }
-        Ok((Fate::of(&report, &limits), report))
+        let fate = match Fate::of(&report, &limits) {
+            // One of many cases may well have nothing to check.
+            Fate::Held if !is_one_of_many => Fate::unless_vacuous(&report),
+            fate => fate,
+        };
+        Ok((fate, report))
     }
 
     fn is_generated(&self) -> bool {
@@ -188,6 +126,7 @@ impl<'a> Trial<'a> {
                 entry.why = Some(why);
                 None
             }
+            Fate::Vacuous(why) => Some(because(why)),
             Fate::Broken(broken) | Fate::Crashed(broken) | Fate::Hung(broken) => Some(*broken),
         };
         let broken = self.with_splat(entry, broken);
@@ -249,23 +188,4 @@ fn blank(claim: &Claim, verdict: Verdict) -> Entry {
         source: claim.source_texts(),
         notes: Vec::new(),
     }
-}
-
-fn signal_name(signal: i32) -> String {
-    let name = match signal {
-        libc::SIGILL => "SIGILL",
-        libc::SIGTRAP => "SIGTRAP",
-        libc::SIGABRT => "SIGABRT",
-        libc::SIGBUS => "SIGBUS",
-        libc::SIGFPE => "SIGFPE",
-        libc::SIGKILL => "SIGKILL",
-        libc::SIGSEGV => "SIGSEGV",
-        libc::SIGPIPE => "SIGPIPE",
-        libc::SIGALRM => "SIGALRM",
-        libc::SIGTERM => "SIGTERM",
-        libc::SIGXCPU => "SIGXCPU",
-        libc::SIGSYS => "SIGSYS",
-        other => return format!("signal {other}"),
-    };
-    name.to_owned()
 }
