@@ -1,6 +1,9 @@
 //! Claims that die: by a panic, by a signal, by leaving in the middle; always, or only with some inputs.
 
-use harness::{Outcome, claim, equal};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use harness::{Broken, Outcome, claim, equal};
 use reports::Verdict;
 use rustix::process::{Signal, getpid, kill_process};
 use serde_json::json;
@@ -15,6 +18,7 @@ crate::tests!(
     leaving_is_a_crash,
     leaving_with_success_is_a_crash,
     leaving_as_a_panic_does_is_no_panic,
+    becoming_another_program_is_a_crash,
     a_signal_is_a_crash,
     an_abort_with_some_inputs_is_shrunk,
     a_stack_without_end_is_a_crash,
@@ -66,7 +70,7 @@ fn a_panic_with_some_inputs_is_shrunk() {
 
 fn by_thread() -> Outcome {
     let thread = std::thread::spawn(|| panic!("in another thread"));
-    thread.join().map_err(|_| harness::Broken::new("the thread panicked"))?;
+    thread.join().map_err(|_| Broken::new("the thread panicked"))?;
     equal(1, 1)
 }
 claim!(by_thread, "no thread panics", [Observed("nowhere")]);
@@ -111,6 +115,18 @@ claim!(by_leaving_as_if_in_panic, "nobody feigns a panic", [Observed("nowhere")]
 fn leaving_as_a_panic_does_is_no_panic() {
     let entry = tried("crashes::by_leaving_as_if_in_panic");
     let why = "its process exited with status 101 in the middle of the claim";
+    assert_eq!((entry.verdict, entry.why.as_deref()), (Verdict::Crash, Some(why)));
+}
+
+fn by_becoming_another() -> Outcome {
+    let error = Command::new("/bin/true").exec();
+    Err(Broken::new(error.to_string()).into())
+}
+claim!(by_becoming_another, "everybody stays what he is", [Observed("nowhere")]);
+
+fn becoming_another_program_is_a_crash() {
+    let entry = tried("crashes::by_becoming_another");
+    let why = "its process exited with status 0 in the middle of the claim";
     assert_eq!((entry.verdict, entry.why.as_deref()), (Verdict::Crash, Some(why)));
 }
 
