@@ -85,9 +85,7 @@ pub fn succeeds<T, E: Into<Refusal>>(result: Result<T, E>) -> Result<T, Stop> {
     count();
     match result.map_err(Into::into) {
         Ok(answer) => Ok(answer),
-        Err(Refusal { errno: Some(errno), what }) if errno.is_shortage() => {
-            Err(Stop::HostFault(HostFault(format!("{what}: the host ran out of something"))))
-        }
+        Err(Refusal { errno: Some(errno), what }) if errno.is_shortage() => Err(shortage(&what)),
         Err(Refusal { errno, what }) => {
             let seen = errno.map_or_else(|| what.clone(), |errno| errno.to_string());
             Err(Broken::new(what).comparing("success", seen).into())
@@ -108,6 +106,7 @@ pub fn fails_with_one_of<T: Debug, E: Into<Refusal>>(errnos: &[Errno], result: R
     let expected = errnos.iter().map(Errno::to_string).collect::<Vec<_>>().join(" or ");
     match result.map_err(Into::into) {
         Err(Refusal { errno: Some(errno), .. }) if errnos.contains(&errno) => Ok(()),
+        Err(Refusal { errno: Some(errno), what }) if errno.is_shortage() => Err(shortage(&what)),
         Err(Refusal { errno, what }) => {
             let seen = errno.map_or_else(|| what.clone(), |errno| errno.to_string());
             Err(Broken::new(format!("{what}, not {expected}")).comparing(expected, seen).into())
@@ -141,6 +140,10 @@ pub fn each<T: Debug>(items: impl IntoIterator<Item = T>, check: impl Fn(&T) -> 
         check(&item).map_err(|stop| stop.during(format_args!("with {item:x?}")))?;
     }
     Ok(())
+}
+
+fn shortage(what: &str) -> Stop {
+    Stop::HostFault(HostFault(format!("{what}: the host ran out of something")))
 }
 
 /// A refusal as the checks see it: the error number, where there is one, and the sentence that tells of it.
