@@ -189,8 +189,8 @@ claim!(
     Has(KVM_CAP_EXT_CPUID),
 );
 
-/// IA32_SYSENTER_ESP, IA32_SYSENTER_EIP and KERNEL_GS_BASE.
-const MSRS: [u32; 3] = [0x175, 0x176, 0xc000_0102];
+/// LSTAR, CSTAR and KERNEL_GS_BASE: those of 64 bits on either vendor's processors.
+const MSRS: [u32; 3] = [0xc000_0082, 0xc000_0083, 0xc000_0102];
 
 fn msrs(vcpu: Vcpu, compat: Compat, values: [u32; 3]) -> Outcome {
     let head = |values: [u64; 3]| {

@@ -56,21 +56,6 @@ claim!(
     Has(KVM_CAP_DIRTY_LOG_RING),
 );
 
-fn read_pages_are_none() -> Outcome {
-    // mov al, [0x3000]; mov [0x1234], al; hlt
-    let code = [0xa0, 0x00, 0x30, 0xa2, 0x34, 0x12, 0xf4];
-    let (guest, _memory, ring) = logging(abi::KVM_MEM_LOG_DIRTY_PAGES, &code)?;
-    equal(guest.run_to_halt(0)?, vec![])?;
-    equal(set(ring.harvest()), BTreeSet::from([(SLOT, 1)]))?;
-    guest.ended(|end| end.regs.rax = 0xf4)
-}
-claim!(
-    read_pages_are_none,
-    "A page of a logged slot that a guest only reads does not stand in the dirty ring",
-    [Api("8.29 KVM_CAP_DIRTY_LOG_RING/KVM_CAP_DIRTY_LOG_RING_ACQ_REL")],
-    Has(KVM_CAP_DIRTY_LOG_RING),
-);
-
 fn unlogged_slots_have_none() -> Outcome {
     // mov al, 0x99; mov [0x3000], al; mov es:[0x34], al; hlt
     let code = [0xb0, 0x99, 0xa2, 0x00, 0x30, 0x26, 0xa2, 0x34, 0x00, 0xf4];
