@@ -29,7 +29,13 @@ const MEMORY_WATCH: Duration = Duration::from_millis(20);
 /// Takes tasks from the socket that is standard input until it ends.
 pub(super) fn serve() -> ! {
     let status = match Kept::new() {
-        Ok(mut kept) => kept.serve(),
+        Ok(mut kept) => {
+            let status = kept.serve();
+            if let Some(group) = &kept.group {
+                memory_limit::leave(group);
+            }
+            status
+        }
         Err(error) => {
             eprintln!("assay: cannot keep claims apart: {error}");
             1

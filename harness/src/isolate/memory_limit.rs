@@ -65,6 +65,15 @@ pub(super) fn enter(group: &Path) -> std::io::Result<()> {
     fs::write(group.join("cgroup.procs"), "0")
 }
 
+/// Leaves a group that nothing else is in, and removes it: a runner that was killed cannot.
+pub(super) fn leave(group: &Path) {
+    if let Some(parent) = group.parent()
+        && enter(parent).is_ok()
+    {
+        let _ = fs::remove_dir(group);
+    }
+}
+
 /// How many processes the kernel has killed in a group for lack of memory.
 pub(super) fn kills(group: &Path) -> u64 {
     VERSIONS

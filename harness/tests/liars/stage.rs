@@ -23,12 +23,12 @@ fn honest() -> Outcome {
 }
 claim!(honest, "one and one are two", [Observed("everywhere")]);
 
-/// Settings under which a liar is soon found out.
+/// Settings under which a liar is found out, with a clock that runs out on no busy host.
 pub(crate) fn settings() -> Settings {
     Settings {
         workers: 1,
         limits: Limits {
-            clock: Duration::from_millis(400),
+            clock: Duration::from_secs(20),
             budget: Duration::ZERO,
             least_cases: 64,
             most_cases: 64,
@@ -37,6 +37,13 @@ pub(crate) fn settings() -> Settings {
         kernel_log: "/dev/null".into(),
         ..Settings::default()
     }
+}
+
+/// The same with a clock that a test can wait for.
+pub(crate) fn short() -> Settings {
+    let mut settings = settings();
+    settings.limits.clock = Duration::from_secs(1);
+    settings
 }
 
 /// The facts of a host that has nothing.

@@ -4,7 +4,7 @@ use harness::runner::Settings;
 use harness::{Outcome, Stop, claim, equal};
 use reports::{Known, Verdict};
 
-use crate::stage::{HONEST, entry, run_of, settings, tried, tried_with};
+use crate::stage::{HONEST, entry, run_of, settings, short, tried, tried_with};
 
 crate::tests!(
     all_eight_in_one_run,
@@ -51,7 +51,7 @@ fn all_eight_in_one_run() {
         (HONEST, Verdict::Pass),
     ];
     for workers in [1, 8] {
-        let settings = Settings { known: known.clone(), workers, ..settings() };
+        let settings = Settings { known: known.clone(), workers, ..short() };
         let run = run_of(&names.map(|(name, _)| name), &settings);
         for (name, verdict) in names {
             assert_eq!(entry(&run, name).verdict, verdict, "{name}");
@@ -84,7 +84,7 @@ fn crashes_and_hangs_can_be_known() {
         ("hangs::asleep", "hang", "did not come to an end"),
     ];
     for (claim, verdict, seen) in cases {
-        let entry = tried_with(claim, &Settings { known: known(claim, verdict, seen), ..settings() });
+        let entry = tried_with(claim, &Settings { known: known(claim, verdict, seen), ..short() });
         let why = "so it was planted (verdicts.rs)";
         assert_eq!((entry.verdict, entry.why.as_deref()), (Verdict::Known, Some(why)), "{claim}");
     }
