@@ -41,7 +41,7 @@ const VCPU: [Command; 16] = [
     KVM_ENABLE_CAP,
 ];
 
-/// Each command is refused with EFAULT at a page that cannot be read, and one byte before its structure's end.
+/// Each command is refused with EFAULT at a page that can be neither read nor written, and at address 0.
 fn refused_out_of_reach(to: &impl Descriptor, commands: &[Command]) -> Outcome {
     each(commands, |&&command| {
         fails(EFAULT, Compat.send(to, command, &mut CompatBuffer::zeroed(0)?))?;
@@ -54,7 +54,7 @@ fn of_the_system(kvm: Kvm) -> Outcome {
 }
 claim!(
     of_the_system,
-    "/dev/kvm refuses a 32-bit caller's address that cannot be reached, and 0, with EFAULT",
+    "The system descriptor refuses a 32-bit caller's address that cannot be reached, and 0, with EFAULT",
     [Code("kvm_arch_dev_ioctl, arch/x86/kvm/x86.c")],
     Compat32,
 );

@@ -3,7 +3,7 @@
 
 use harness::kvm::{
     Argument, Command, Compat, CompatBuffer, Descriptor, EFAULT, EINVAL, ENOTTY, Exit, Guarded,
-    KVM_CAP_X86_MSR_FILTER, KVM_CAP_X86_USER_SPACE_MSR, KVM_X86_SET_MSR_FILTER, Vm,
+    KVM_CAP_X86_MSR_FILTER, KVM_CAP_X86_USER_SPACE_MSR, KVM_GET_MSRS, KVM_X86_SET_MSR_FILTER, Vcpu, Vm,
 };
 use harness::{Outcome, Stop, claim, each, equal, fails};
 
@@ -40,6 +40,14 @@ fn denying() -> Result<CompatBuffer, Stop> {
     Ok(CompatBuffer::holding(0u64)?)
 }
 
+/// The MSR's value.
+fn value(vcpu: &Vcpu) -> Result<u64, Stop> {
+    let mut bytes = Guarded::zeroed(24);
+    bytes.put(0, &[1u32, 0, MSR, 0]);
+    equal(vcpu.send(KVM_GET_MSRS, Argument::Bytes(&mut bytes))?, 1)?;
+    Ok(bytes.get(16))
+}
+
 /// Whether a guest's read of the MSR exits after `change` was done to its VM.
 fn exits_after(change: impl FnOnce(&Vm) -> Outcome) -> Result<bool, Stop> {
     let guest = reading()?;
@@ -47,11 +55,15 @@ fn exits_after(change: impl FnOnce(&Vm) -> Outcome) -> Result<bool, Stop> {
     let exit = guest.run()?;
     let filtered = exit == RDMSR;
     equal(exit, if filtered { RDMSR } else { Exit::Hlt })?;
-    if filtered {
+    let answer = if filtered {
         // The guest waits for an answer: zero, and no error.
         equal(guest.run()?, Exit::Hlt)?;
-        guest.ended(|end| end.regs.rcx = MSR.into())?;
-    }
+        0
+    } else {
+        value(&guest.vcpu)?
+    };
+    let halves = (answer & 0xffff_ffff, answer >> 32);
+    guest.ended(|end| (end.regs.rcx, end.regs.rax, end.regs.rdx) = (MSR.into(), halves.0, halves.1))?;
     Ok(filtered)
 }
 
@@ -124,10 +136,7 @@ fn bad_filters_change_nothing() -> Outcome {
     let exits = exits_after(|vm| {
         let bitmap = denying()?;
         equal(Compat.send(vm, KVM_X86_SET_MSR_FILTER_COMPAT, &mut filter(bitmap.address())?)?, 0)?;
-        // A flag that there is none of; a range without flags; a bitmap that cannot be read, and one too short.
-        let mut unknown = filter(bitmap.address())?;
-        unknown.put(0, 2u32);
-        fails(EINVAL, Compat.send(vm, KVM_X86_SET_MSR_FILTER_COMPAT, &mut unknown))?;
+        // A range without flags; a bitmap that cannot be read; a structure of which a range is missing.
         let mut idle = filter(bitmap.address())?;
         idle.put(4, 0u32);
         fails(EINVAL, Compat.send(vm, KVM_X86_SET_MSR_FILTER_COMPAT, &mut idle))?;
@@ -145,4 +154,27 @@ claim!(
     Compat32,
     Has(KVM_CAP_X86_MSR_FILTER),
     Has(KVM_CAP_X86_USER_SPACE_MSR),
+);
+
+fn unknown_flags_are_refused() -> Outcome {
+    let exits = exits_after(|vm| {
+        let bitmap = denying()?;
+        equal(Compat.send(vm, KVM_X86_SET_MSR_FILTER_COMPAT, &mut filter(bitmap.address())?)?, 0)?;
+        each([2u32, 4, 1 << 31, 3], |&flags| {
+            let mut unknown = filter(bitmap.address())?;
+            unknown.put(0, flags);
+            fails(EINVAL, Compat.send(vm, KVM_X86_SET_MSR_FILTER_COMPAT, &mut unknown))
+        })
+    })?;
+    equal(exits, true)
+}
+claim!(
+    unknown_flags_are_refused,
+    "KVM_X86_SET_MSR_FILTER refuses a 32-bit caller's filter with an unknown flag, and the one before it stays",
+    [Api("4.97 KVM_X86_SET_MSR_FILTER"), Code("kvm_vm_ioctl_set_msr_filter, arch/x86/kvm/x86.c")],
+    Compat32,
+    Has(KVM_CAP_X86_MSR_FILTER),
+    Has(KVM_CAP_X86_USER_SPACE_MSR),
+    // Linux 5.10 did not look at the flags but one.
+    Kernel(">=6.1"),
 );

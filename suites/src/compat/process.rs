@@ -67,7 +67,7 @@ fn the_system_is_everybodys(kvm: Kvm) -> Outcome {
 }
 claim!(
     the_system_is_everybodys,
-    "/dev/kvm answers a 32-bit caller in a process other than the one that opened it",
+    "The system descriptor answers a 32-bit caller in a process other than the one that opened it",
     [Code("kvm_dev_ioctl, virt/kvm/kvm_main.c")],
     Compat32,
 );

@@ -27,7 +27,7 @@ fn of_the_system(kvm: Kvm) -> Outcome {
 }
 claim!(
     of_the_system,
-    "/dev/kvm refuses a 32-bit caller's unknown command with EINVAL, as a 64-bit caller's",
+    "The system descriptor refuses a 32-bit caller's unknown command with EINVAL, as a 64-bit caller's",
     [Code("kvm_arch_dev_ioctl, arch/x86/kvm/x86.c")],
     Compat32,
 );

@@ -30,9 +30,8 @@ claim!(
 
 fn sregs(vcpu: Vcpu, cr2: u64, base: u32, limit: u16) -> Outcome {
     stores_alike::<abi::kvm_sregs>(&vcpu, KVM_GET_SREGS, KVM_SET_SREGS, |sregs| {
-        (sregs.cr2, sregs.fs.base, sregs.gdt.limit) = (cr2, base.into(), limit);
+        (sregs.cr2, sregs.ldt.base, sregs.gdt.limit) = (cr2, base.into(), limit);
         sregs.gdt.base = 0xffff_8000_0000_0000 | u64::from(base);
-        sregs.apic_base = 0xfee0_0900;
     })
 }
 claim!(
@@ -44,7 +43,7 @@ claim!(
 
 fn sregs2(vcpu: Vcpu, cr2: u64, base: u32) -> Outcome {
     stores_alike::<abi::kvm_sregs2>(&vcpu, KVM_GET_SREGS2, KVM_SET_SREGS2, |sregs| {
-        (sregs.cr2, sregs.fs.base) = (cr2, base.into());
+        (sregs.cr2, sregs.ldt.base) = (cr2, base.into());
         sregs.idt.base = 0xffff_8000_0000_0000 | u64::from(base);
     })
 }
@@ -189,8 +188,8 @@ claim!(
     Has(KVM_CAP_EXT_CPUID),
 );
 
-/// LSTAR, CSTAR and KERNEL_GS_BASE: those of 64 bits on either vendor's processors.
-const MSRS: [u32; 3] = [0xc000_0082, 0xc000_0083, 0xc000_0102];
+/// STAR, LSTAR and KERNEL_GS_BASE.
+const MSRS: [u32; 3] = [0xc000_0081, 0xc000_0082, 0xc000_0102];
 
 fn msrs(vcpu: Vcpu, compat: Compat, values: [u32; 3]) -> Outcome {
     let head = |values: [u64; 3]| {

@@ -120,7 +120,7 @@ fn tss_addresses_are_not_signed(vm: Vm, compat: Compat) -> Outcome {
 }
 claim!(
     tss_addresses_are_not_signed,
-    "KVM_SET_TSS_ADDR takes an address above 2 GiB from a 32-bit caller, and none of the last three pages below 4 GiB",
+    "KVM_SET_TSS_ADDR takes an address above 2 GiB from a 32-bit caller, and refuses one with less than three pages below 4 GiB",
     [Api("4.36 KVM_SET_TSS_ADDR"), Code("kvm_vm_ioctl_set_tss_addr, arch/x86/kvm/x86.c")],
     Compat32,
     Has(KVM_CAP_SET_TSS_ADDR),

@@ -112,10 +112,10 @@ claim!(
 /// mov cx, 180; 1: mov [0x9000], cl; loop 1b; hlt
 const COUNTING: [u8; 10] = [0xb9, 180, 0, 0x88, 0x0e, 0x00, 0x90, 0xe2, 0xfa, 0xf4];
 
-fn full_rings_exit() -> Outcome {
+/// `COUNTING` has so many of its writes coalesced, and each after them exits.
+fn fills_after(room: u32) -> Outcome {
     let (guest, ring) = coalescing(&COUNTING)?;
     let exits = guest.run_to_halt(180)?;
-    let room = ENTRIES - 1;
     let late: Vec<_> = (1..=180 - room)
         .rev()
         .map(|count| Exit::Mmio { write: true, address: 0x9000, data: vec![count.to_le_bytes()[0]] })
@@ -127,11 +127,31 @@ fn full_rings_exit() -> Outcome {
     equal(ring.drain(), early)?;
     guest.ended(|_| ())
 }
+
+fn full_rings_exit() -> Outcome {
+    fills_after(ENTRIES - 1)
+}
 claim!(
     full_rings_exit,
     "The coalesced MMIO ring takes one write less than it has entries, and the writes after that exit",
-    [Code("coalesced_mmio_write, virt/kvm/coalesced_mmio.c")],
+    [
+        Code("coalesced_mmio_write, virt/kvm/coalesced_mmio.c"),
+        FixedBy("92f6d4130497 KVM: Fix coalesced_mmio_has_room() to avoid premature userspace exit"),
+    ],
     Has(KVM_CAP_COALESCED_MMIO),
+    Kernel(">=6.12"),
+);
+
+fn full_rings_exited_early() -> Outcome {
+    // Where an unsigned difference wraps, taking it modulo 170 is off by 2^32 modulo 170.
+    fills_after(85)
+}
+claim!(
+    full_rings_exited_early,
+    "Before Linux 6.12, a coalesced MMIO ring that starts at its first entry takes 85 writes, and the ones after that exit",
+    [Observed("coalesced_mmio_has_room, virt/kvm/coalesced_mmio.c of Linux 6.1")],
+    Has(KVM_CAP_COALESCED_MMIO),
+    Kernel("<6.12"),
 );
 
 fn drained_rings_wrap() -> Outcome {
@@ -149,8 +169,12 @@ fn drained_rings_wrap() -> Outcome {
 claim!(
     drained_rings_wrap,
     "A coalesced MMIO ring that was drained takes writes again, the first of its entries after the last",
-    [Code("coalesced_mmio_write, virt/kvm/coalesced_mmio.c")],
+    [
+        Code("coalesced_mmio_write, virt/kvm/coalesced_mmio.c"),
+        FixedBy("92f6d4130497 KVM: Fix coalesced_mmio_has_room() to avoid premature userspace exit"),
+    ],
     Has(KVM_CAP_COALESCED_MMIO),
+    Kernel(">=6.12"),
 );
 
 fn every_vcpu_maps_the_ring() -> Outcome {

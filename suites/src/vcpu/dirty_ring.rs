@@ -163,7 +163,7 @@ const EVERY_PAGE: [u8; 18] = [
     0xf4, // hlt
 ];
 
-/// Runs on to the exit that is neither a word from `EVERY_PAGE` nor more than its pages away.
+/// Runs past what `EVERY_PAGE` says at its port, to the next other exit.
 fn run_on(guest: &RealMode) -> Result<Exit, Stop> {
     for _ in 0..=SLOT_PAGES {
         let exit = guest.run()?;

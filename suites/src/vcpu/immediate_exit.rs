@@ -6,25 +6,25 @@ use harness::kvm::{
 };
 use harness::{Outcome, claim, each, equal, fails, unchanged};
 
-use super::pages::{PAGE, PIO, field};
+use super::pages::{PAGE, PIO};
 use super::real_mode::{RealMode, input};
 
 /// Runs with `immediate_exit` set, which KVM_RUN refuses with EINTR, and clears it again.
 #[track_caller]
 fn runs_nothing(vcpu: &Vcpu) -> Outcome {
     let page = vcpu.run_page()?;
-    page.put(field::IMMEDIATE_EXIT, 1u8);
+    page.put(Exit::IMMEDIATE_EXIT, 1u8);
     fails(EINTR, vcpu.value(KVM_RUN, 0))?;
-    page.put(field::IMMEDIATE_EXIT, 0u8);
+    page.put(Exit::IMMEDIATE_EXIT, 0u8);
     Ok(())
 }
 
 fn any_value_but_zero(value: u8) -> Outcome {
     let guest = RealMode::running(&[0x90, 0xf4])?; // nop; hlt
-    guest.vcpu.run_page()?.put(field::IMMEDIATE_EXIT, value);
+    guest.vcpu.run_page()?.put(Exit::IMMEDIATE_EXIT, value);
     if value != 0 {
         unchanged(|| guest.vcpu.get_regs(), || fails(EINTR, guest.vcpu.value(KVM_RUN, 0)))?;
-        guest.vcpu.run_page()?.put(field::IMMEDIATE_EXIT, 0u8);
+        guest.vcpu.run_page()?.put(Exit::IMMEDIATE_EXIT, 0u8);
     }
     equal(guest.run()?, Exit::Hlt)?;
     guest.ended(|_| ())
@@ -39,12 +39,12 @@ claim!(
 fn is_not_cleared() -> Outcome {
     let guest = RealMode::running(&[0x90, 0xf4])?; // nop; hlt
     let page = guest.vcpu.run_page()?;
-    page.put(field::IMMEDIATE_EXIT, 1u8);
+    page.put(Exit::IMMEDIATE_EXIT, 1u8);
     unchanged(
-        || Ok::<_, harness::Stop>((guest.vcpu.get_regs()?, page.get::<u8>(field::IMMEDIATE_EXIT))),
+        || Ok::<_, harness::Stop>((guest.vcpu.get_regs()?, page.get::<u8>(Exit::IMMEDIATE_EXIT))),
         || each(0..3, |_| fails(EINTR, guest.vcpu.value(KVM_RUN, 0))),
     )?;
-    page.put(field::IMMEDIATE_EXIT, 0u8);
+    page.put(Exit::IMMEDIATE_EXIT, 0u8);
     equal(guest.run()?, Exit::Hlt)?;
     guest.ended(|_| ())
 }
@@ -58,9 +58,9 @@ claim!(
 fn is_no_exit() -> Outcome {
     let guest = RealMode::running(&[0xf4])?;
     let page = guest.vcpu.run_page()?;
-    page.put(field::EXIT_REASON, 0xdead_u32);
+    page.put(Exit::REASON, 0xdead_u32);
     runs_nothing(&guest.vcpu)?;
-    equal(page.get::<u32>(field::EXIT_REASON), 0xdead)?;
+    equal(page.get::<u32>(Exit::REASON), 0xdead)?;
     equal(guest.run()?, Exit::Hlt)?;
     guest.ended(|_| ())
 }

@@ -51,7 +51,7 @@ fn vms_share_nothing(first: Vcpu, second: Vcpu) -> Outcome {
 }
 claim!(
     vms_share_nothing,
-    "vCPUs of two VMs share no page",
+    "The vCPUs of two VMs share no page",
     [Code("kvm_vm_ioctl_create_vcpu and kvm_coalesced_mmio_init, virt/kvm")],
 );
 

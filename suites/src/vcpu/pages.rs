@@ -49,9 +49,6 @@ pub(crate) mod field {
 
     use harness::kvm::abi::{kvm_run, kvm_sync_regs};
 
-    pub(crate) const REQUEST_INTERRUPT_WINDOW: usize = offset_of!(kvm_run, request_interrupt_window);
-    pub(crate) const IMMEDIATE_EXIT: usize = offset_of!(kvm_run, immediate_exit);
-    pub(crate) const EXIT_REASON: usize = offset_of!(kvm_run, exit_reason);
     pub(crate) const READY: usize = offset_of!(kvm_run, ready_for_interrupt_injection);
     pub(crate) const IF_FLAG: usize = offset_of!(kvm_run, if_flag);
     pub(crate) const FLAGS: usize = offset_of!(kvm_run, flags);

@@ -16,9 +16,9 @@ const IRQ_WINDOW_OPEN: Exit = Exit::Other(7);
 fn says_why_it_came_back() -> Outcome {
     let guest = RealMode::running(&[0x90, 0xf4])?; // nop; hlt
     let page = guest.vcpu.run_page()?;
-    page.put(field::EXIT_REASON, 0xdead_beef_u32);
+    page.put(Exit::REASON, 0xdead_beef_u32);
     guest.vcpu.value(KVM_RUN, 0)?;
-    equal(page.get::<u32>(field::EXIT_REASON), 5)?;
+    equal(page.get::<u32>(Exit::REASON), 5)?;
     guest.ended(|_| ())
 }
 claim!(
@@ -32,7 +32,7 @@ fn refuses_an_argument(argument: u64) -> Outcome {
     let page = guest.vcpu.run_page()?;
     if argument != 0 {
         unchanged(
-            || Ok::<_, harness::Stop>((guest.vcpu.get_regs()?, page.get::<u32>(field::EXIT_REASON))),
+            || Ok::<_, harness::Stop>((guest.vcpu.get_regs()?, page.get::<u32>(Exit::REASON))),
             || fails(EINVAL, guest.vcpu.value(KVM_RUN, argument)),
         )?;
     }
@@ -95,7 +95,7 @@ fn ready_where_the_kernel_injects(vm: Vm) -> Outcome {
     vm.create_irqchip()?;
     let vcpu = vm.create_vcpu(0)?;
     let page = vcpu.run_page()?;
-    page.put(field::IMMEDIATE_EXIT, 1u8);
+    page.put(Exit::IMMEDIATE_EXIT, 1u8);
     fails(EINTR, vcpu.value(KVM_RUN, 0))?;
     equal(page.get::<u8>(field::READY), 1)
 }
@@ -113,11 +113,11 @@ const IDLE: [u8; 6] = [0x90, 0xf8, 0xfc, 0x98, 0x99, 0x91];
 /// Asks for the interrupt window, checks that KVM_RUN tells it with RIP at `rip`, and runs on to the end.
 fn window_opens_at(guest: &RealMode, rip: RangeInclusive<u16>) -> Outcome {
     let page = guest.vcpu.run_page()?;
-    page.put(field::REQUEST_INTERRUPT_WINDOW, 1u8);
+    page.put(Exit::REQUEST_INTERRUPT_WINDOW, 1u8);
     equal(guest.run()?, IRQ_WINDOW_OPEN)?;
     equal((page.get::<u8>(field::READY), page.get::<u8>(field::IF_FLAG)), (1, 1))?;
     within(guest.vcpu.get_regs()?.rip, u64::from(*rip.start()), u64::from(*rip.end()))?;
-    page.put(field::REQUEST_INTERRUPT_WINDOW, 0u8);
+    page.put(Exit::REQUEST_INTERRUPT_WINDOW, 0u8);
     equal(guest.run_to_halt(0)?, vec![])?;
     guest.ended(|end| end.regs.rflags = 0x202)
 }
@@ -131,7 +131,7 @@ fn window_opens_when_asked_for() -> Outcome {
 }
 claim!(
     window_opens_when_asked_for,
-    "request_interrupt_window makes KVM_RUN come back with KVM_EXIT_IRQ_WINDOW_OPEN once the guest sets IF",
+    "KVM_RUN with request_interrupt_window comes back with KVM_EXIT_IRQ_WINDOW_OPEN once the guest sets IF",
     [Api("5. The kvm_run structure")],
 );
 
@@ -144,7 +144,7 @@ fn open_window_is_told_at_once() -> Outcome {
 }
 claim!(
     open_window_is_told_at_once,
-    "request_interrupt_window makes KVM_RUN come back before the first instruction where IF is set already",
+    "KVM_RUN with request_interrupt_window comes back before the first instruction where IF is set already",
     [Api("5. The kvm_run structure")],
 );
 
@@ -202,7 +202,7 @@ fn cr8_is_only_given_with_an_apic(vm: Vm) -> Outcome {
     sregs.cr8 = 9;
     vcpu.set_sregs(&sregs)?;
     let page = vcpu.run_page()?;
-    page.put(field::IMMEDIATE_EXIT, 1u8);
+    page.put(Exit::IMMEDIATE_EXIT, 1u8);
     page.put(field::CR8, u64::MAX);
     fails(EINTR, vcpu.value(KVM_RUN, 0))?;
     equal((page.get::<u64>(field::CR8), vcpu.get_sregs()?.cr8), (9, 9))
