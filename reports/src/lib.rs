@@ -35,6 +35,7 @@ pub use kernel_range::{KernelRange, KernelRangeError};
 pub use known::{HostMatch, Known, KnownError, unknown_claims};
 pub use load::LoadError;
 pub use near::near;
+pub use plain::{one_line, reason};
 pub use query::{Facts, Query, QueryError};
 pub use regression::{Regression, RegressionError};
 pub use run::{Cpu, Entry, FORMAT, Host, Run, SCHEMA, Witness};
