@@ -39,7 +39,7 @@ claim!(in_a_loop, "every loop ends", [Observed("nowhere")]);
 fn a_loop_is_a_hang() {
     let entry = tried("hangs::in_a_loop");
     assert_eq!((entry.verdict, entry.why.as_deref()), (Verdict::Hang, Some(WHY)));
-    assert!((1000.0..2000.0).contains(&entry.ms), "the clock of a second took {} ms", entry.ms);
+    assert!(entry.ms >= 1000.0, "the clock of a second ended after {} ms", entry.ms);
 }
 
 fn asleep() -> Outcome {

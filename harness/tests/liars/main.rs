@@ -17,6 +17,7 @@ mod memory;
 mod program;
 mod seeds;
 mod stage;
+mod stories;
 mod verdicts;
 
 use std::process::{Command, ExitCode};
@@ -92,6 +93,7 @@ fn all() -> Vec<Trial> {
         memory::tests(),
         program::tests(),
         seeds::tests(),
+        stories::tests(),
         verdicts::tests(),
     ]
     .into_iter()
