@@ -3,6 +3,8 @@
 mod diff;
 mod explain;
 mod host;
+mod lab;
+mod lab_screen;
 mod list;
 mod replay;
 mod report;
@@ -41,6 +43,8 @@ struct Arguments {
 enum Command {
     /// Try claims on this host's KVM, and write down what held.
     Run(run::Arguments),
+    /// Try claims inside kernels of your choice, side by side, under emulation; several kernels make a matrix.
+    Lab(lab::Arguments),
     /// List the claims that there are.
     List(list::Arguments),
     /// Say what a claim says, rests on and needs.
@@ -58,12 +62,14 @@ enum Command {
 /// The whole program: every claim that is linked in, and every command of the command line.
 pub fn main() -> ExitCode {
     crate::isolate::intercept();
+    crate::lab::init::intercept();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return status::of_usage(&error),
     };
     let ended = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Lab(arguments) => lab::run(&arguments),
         Command::List(arguments) => list::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Host(arguments) => host::run(&arguments),

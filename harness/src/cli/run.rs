@@ -131,7 +131,7 @@ pub(super) fn usable_host(_here: bool) -> Result<Facts, Complaint> {
     }
 }
 
-fn own_expectations(path: &Path) -> Result<Vec<Known>, Complaint> {
+pub(super) fn own_expectations(path: &Path) -> Result<Vec<Known>, Complaint> {
     let name = path.display().to_string();
     let text = fs::read_to_string(path)
         .map_err(|error| Complaint::Usage(format!("cannot read the expectations in {name}: {error}")))?;
@@ -149,14 +149,14 @@ fn create(out: &Path, facts: &Facts) -> Result<Journal, Complaint> {
     Journal::create(out.join(JOURNAL), &facts.host).map_err(|error| unwritable(&error))
 }
 
-fn on_interrupt(interrupt: &Arc<Interrupt>) -> Result<(), Complaint> {
+pub(super) fn on_interrupt(interrupt: &Arc<Interrupt>) -> Result<(), Complaint> {
     let interrupt = Arc::clone(interrupt);
     ctrlc::set_handler(move || interrupt.interrupt())
         .map_err(|error| Complaint::Fault(format!("cannot wait for an interrupt: {error}")))
 }
 
 /// Writes the record in every format, each whole or not at all.
-fn write(run: &Run, out: &Path) -> Result<(), String> {
+pub(super) fn write(run: &Run, out: &Path) -> Result<(), String> {
     for format in formats() {
         let path = out.join(format.file);
         let draft = out.join(format!(".{}.draft", format.file));

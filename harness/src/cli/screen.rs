@@ -112,7 +112,7 @@ impl Observer for Screen {
 }
 
 /// One entry in one line.
-fn line(entry: &Entry) -> String {
+pub(super) fn line(entry: &Entry) -> String {
     let why = match (&entry.why, entry.verdict) {
         (_, Verdict::Pass) | (None, _) => String::new(),
         (Some(why), _) => format!(": {}", why.lines().next().unwrap_or_default()),

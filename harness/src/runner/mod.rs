@@ -8,3 +8,4 @@ mod trial;
 
 pub use pool::{Interrupt, Observer, run, try_one};
 pub use settings::Settings;
+pub(crate) use trial::blank;
