@@ -80,7 +80,13 @@ impl<'a> Matrix<'a> {
         writeln!(out, "|---|---|{}", "--:|".repeat(Verdict::ALL.len()))?;
         for (name, run) in &self.columns {
             let counts = Verdict::ALL.map(|verdict| outline::with(run, verdict).len().to_string());
-            writeln!(out, "| {} | {} | {} |", escaped(name), escaped(&run.host.summary()), counts.join(" | "))?;
+            writeln!(
+                out,
+                "| {} | {} | {} |",
+                escaped(name),
+                escaped(&run.host.summary()),
+                counts.join(" | ")
+            )?;
         }
         if !differ.is_empty() {
             writeln!(out, "\n## What differs\n")?;
@@ -235,7 +241,12 @@ mod tests {
         let one = run("6.1", &[("a::bad", Verdict::Fail, Some("1"))]);
         let matrix = Matrix::new([("x", &one), ("y", &one)]);
         let text = text(|out| matrix.write_text(out));
-        assert!(text.ends_with("0 of 1 claim differ\n\nbad alike in every one (1)\n  a::bad  fail: it does not (saw 1)\n"), "{text}");
+        assert!(
+            text.ends_with(
+                "0 of 1 claim differ\n\nbad alike in every one (1)\n  a::bad  fail: it does not (saw 1)\n"
+            ),
+            "{text}"
+        );
     }
 
     #[test]

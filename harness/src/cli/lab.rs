@@ -133,16 +133,23 @@ fn kernels(arguments: &Arguments) -> Result<Vec<Kernel>, Complaint> {
 /// Where packages are kept.
 fn cache() -> PathBuf {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    let caches = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute()).or_else(home);
+    let caches =
+        std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute()).or_else(home);
     caches.unwrap_or_else(std::env::temp_dir).join("assay")
 }
 
 /// Reads `MODULE.PARAMETER=VALUE`.
 fn parameter(text: &str) -> Result<(String, String), String> {
     let (module, rest) = text.split_once('.').unwrap_or_default();
-    let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
-    if !is_name(module) || !is_name(rest.split('=').next().unwrap_or_default()) || rest.contains(char::is_whitespace) {
-        return Err("a module's parameter is given as MODULE.PARAMETER=VALUE, such as kvm.halt_poll_ns=0".into());
+    let is_name =
+        |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
+    if !is_name(module)
+        || !is_name(rest.split('=').next().unwrap_or_default())
+        || rest.contains(char::is_whitespace)
+    {
+        return Err(
+            "a module's parameter is given as MODULE.PARAMETER=VALUE, such as kvm.halt_poll_ns=0".into()
+        );
     }
     Ok((module.replace('-', "_"), rest.to_owned()))
 }
@@ -257,7 +264,10 @@ fn show(tried: &[Tried], out: &Path, output: &Output) -> Result<(), Complaint> {
         Some(why) => Err(Complaint::Fault(why)),
         None => {
             if !runs.is_empty() {
-                output.print(&format!("\nThe records are in {}, a directory for each kernel.\n", out.display()));
+                output.print(&format!(
+                    "\nThe records are in {}, a directory for each kernel.\n",
+                    out.display()
+                ));
             }
             output.flush();
             Ok(())
@@ -271,8 +281,12 @@ fn write_matrix(matrix: &Matrix<'_>, out: &Path) -> Result<(), String> {
     rendered.map_err(|error| format!("cannot render the matrix: {error}"))?;
     for (file, bytes) in [("matrix.md", page), ("matrix.json", json)] {
         let path = out.join(file);
-        fs::write(&path, bytes)
-            .map_err(|error| format!("cannot write {}: {error}; make room, or name another place with --out DIR", path.display()))?;
+        fs::write(&path, bytes).map_err(|error| {
+            format!(
+                "cannot write {}: {error}; make room, or name another place with --out DIR",
+                path.display()
+            )
+        })?;
     }
     Ok(())
 }
@@ -318,7 +332,8 @@ mod tests {
 
     #[test]
     fn parameters_are_read_and_gathered_by_module() {
-        let given = ["kvm-amd.nested=1", "kvm.halt_poll_ns=0", "kvm_amd.npt=0"].map(|text| parameter(text).unwrap());
+        let given =
+            ["kvm-amd.nested=1", "kvm.halt_poll_ns=0", "kvm_amd.npt=0"].map(|text| parameter(text).unwrap());
         let gathered = parameters(&given);
         assert_eq!(gathered["kvm_amd"], "nested=1 npt=0");
         assert_eq!(gathered["kvm"], "halt_poll_ns=0");

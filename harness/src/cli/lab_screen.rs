@@ -39,7 +39,8 @@ struct Kept {
 impl Screen {
     /// A screen for so many claims and these kernels.
     pub(super) fn new(claims: usize, names: &[String]) -> Self {
-        let bars = io::stdout().is_terminal().then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stdout()));
+        let bars =
+            io::stdout().is_terminal().then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stdout()));
         let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
         Self { output: Output::default(), bars, claims, width }
     }
@@ -80,8 +81,12 @@ impl Line<'_> {
     fn begin(&self, host: &Host) {
         let mut kept = self.kept.borrow_mut();
         let begun = fs::create_dir_all(&self.out)
-            .map_err(|error| format!("cannot write to {}: {error}; name another place with --out DIR", self.out.display()))
-            .and_then(|()| Journal::create(self.out.join(JOURNAL), host).map_err(|error| format!("cannot {error}")));
+            .map_err(|error| {
+                format!("cannot write to {}: {error}; name another place with --out DIR", self.out.display())
+            })
+            .and_then(|()| {
+                Journal::create(self.out.join(JOURNAL), host).map_err(|error| format!("cannot {error}"))
+            });
         match begun {
             Ok(journal) => kept.journal = Some(journal),
             Err(why) => kept.broken = Some(why),
@@ -138,7 +143,9 @@ impl Watcher for Line<'_> {
 
 fn bar(claims: usize, name: &str, width: usize) -> ProgressBar {
     let bar = ProgressBar::new(claims as u64);
-    let template = format!("{{spinner}} {name:<width$} {{pos:>4}}/{{len}} {{elapsed:>4}} {{prefix:.red}} {{wide_msg:.dim}}");
+    let template = format!(
+        "{{spinner}} {name:<width$} {{pos:>4}}/{{len}} {{elapsed:>4}} {{prefix:.red}} {{wide_msg:.dim}}"
+    );
     if let Ok(style) = ProgressStyle::with_template(&template) {
         bar.set_style(style);
     }

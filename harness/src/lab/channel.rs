@@ -35,8 +35,9 @@ impl Word {
     /// The line, with its end.
     pub(super) fn line(&self) -> Vec<u8> {
         // What cannot be written as JSON must not silence the rest.
-        let mut line = serde_json::to_vec(self)
-            .unwrap_or_else(|error| format!("{{\"note\":\"a line of the channel was lost: {error}\"}}").into());
+        let mut line = serde_json::to_vec(self).unwrap_or_else(|error| {
+            format!("{{\"note\":\"a line of the channel was lost: {error}\"}}").into()
+        });
         line.push(b'\n');
         line
     }

@@ -48,7 +48,9 @@ impl fmt::Display for Death {
         match self {
             Self::Panicked(line) => write!(f, "the kernel panicked: {line}"),
             Self::Rebooted => f.write_str("the kernel died without a word: the machine was reset"),
-            Self::Silent(time) => write!(f, "the kernel hung: nothing was heard of it for {} s", time.as_secs()),
+            Self::Silent(time) => {
+                write!(f, "the kernel hung: nothing was heard of it for {} s", time.as_secs())
+            }
             Self::Stuck(time) => write!(
                 f,
                 "the kernel did not give the claim's process back within {} s, though the rest of it lived",
@@ -103,7 +105,8 @@ impl Console {
     pub(super) fn last_words(&self) -> Vec<String> {
         let since: Vec<_> = self.since_mark().cloned().collect();
         let end = since.len().saturating_sub(LAST_WORDS);
-        let from = since.iter().position(|line| is_complaint(line)).map_or(end, |first| first.saturating_sub(1));
+        let from =
+            since.iter().position(|line| is_complaint(line)).map_or(end, |first| first.saturating_sub(1));
         since.into_iter().skip(from).take(LAST_WORDS).collect()
     }
 

@@ -87,8 +87,8 @@ fn serve() -> ! {
 fn prepare() -> Vec<String> {
     let mut notes = Vec::new();
     for (kind, place) in MOUNTS {
-        let mounted = fs::create_dir_all(place)
-            .and_then(|()| Ok(mount(kind, place, kind, MountFlags::empty(), None)?));
+        let mounted =
+            fs::create_dir_all(place).and_then(|()| Ok(mount(kind, place, kind, MountFlags::empty(), None)?));
         if let Err(error) = mounted
             && kind != "debugfs"
         {
@@ -187,7 +187,9 @@ fn lost_parameters(orders: &Orders) -> Vec<String> {
         for parameter in parameters.split_whitespace() {
             let name = parameter.split('=').next().unwrap_or_default();
             if !Path::new("/sys/module").join(module).join("parameters").join(name).exists() {
-                lost.push(format!("the module {module} shows no parameter {name} in this kernel: it may have had no effect"));
+                lost.push(format!(
+                    "the module {module} shows no parameter {name} in this kernel: it may have had no effect"
+                ));
             }
         }
     }

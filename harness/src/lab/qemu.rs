@@ -19,8 +19,21 @@ use crate::process::memory_file;
 const PROGRAM: &str = "qemu-system-x86_64";
 /// What it is always told. Multi-threaded TCG corrupts a kernel that patches its own code, in QEMU 7.2 at least.
 const ARGUMENTS: &[&str] = &[
-    "-accel", "tcg,thread=single", "-cpu", "max,+svm,+npt", "-machine", "q35", "-m", "1G", "-nodefaults", "-nic", "none",
-    "-display", "none", "-no-reboot", "-no-user-config",
+    "-accel",
+    "tcg,thread=single",
+    "-cpu",
+    "max,+svm,+npt",
+    "-machine",
+    "q35",
+    "-m",
+    "1G",
+    "-nodefaults",
+    "-nic",
+    "none",
+    "-display",
+    "none",
+    "-no-reboot",
+    "-no-user-config",
 ];
 /// The longest line that is taken from a serial line, in bytes.
 const LINE: u64 = 1 << 20;
@@ -56,7 +69,9 @@ impl Qemu {
     pub(super) fn start(image: &Path, initramfs: &[u8], command_line: &str) -> Result<Self, QemuError> {
         // Standard input is a file in memory, so that nothing is left on a disk whatever happens.
         let mut file = memory_file("initramfs").map_err(|stop| QemuError::Memory(format!("{stop:?}")))?;
-        file.write_all(initramfs).and_then(|()| file.rewind()).map_err(|error| QemuError::Memory(error.to_string()))?;
+        file.write_all(initramfs)
+            .and_then(|()| file.rewind())
+            .map_err(|error| QemuError::Memory(error.to_string()))?;
         let mut command = Command::new(PROGRAM);
         command
             .args(ARGUMENTS)

@@ -252,16 +252,21 @@ impl<'a> Session<'a> {
     /// Takes what the inside says of a claim. Where the kernel died of it before, that stays the verdict.
     fn entry(&mut self, entry: Entry) {
         let name = entry.name.clone();
-        let Some(earlier) = self.entries.get(&name).filter(|_| self.deaths.contains_key(&name)).cloned() else {
+        let Some(earlier) = self.entries.get(&name).filter(|_| self.deaths.contains_key(&name)).cloned()
+        else {
             return self.keep(entry);
         };
         self.deaths.insert(name, 2);
         if earlier.verdict == Verdict::Fault {
-            let note = format!("tried a second time, because the first time {}", earlier.why.unwrap_or_default());
+            let note =
+                format!("tried a second time, because the first time {}", earlier.why.unwrap_or_default());
             let notes = entry.notes.iter().cloned().chain([note]).collect();
             return self.keep(Entry { notes, ..entry });
         }
-        let note = format!("tried a second time, in a fresh machine, it was a {}, and the kernel lived", entry.verdict);
+        let note = format!(
+            "tried a second time, in a fresh machine, it was a {}, and the kernel lived",
+            entry.verdict
+        );
         let notes = earlier.notes.iter().cloned().chain([note]).collect();
         self.keep(Entry { notes, ..earlier });
     }
@@ -302,7 +307,9 @@ impl<'a> Session<'a> {
         for claim in self.plan.claims.iter().filter(|claim| left.contains(&claim.name())) {
             // What the kernel died of once has its entry.
             if !self.entries.contains_key(&claim.name()) {
-                let why = format!("the kernel was booted {IN_VAIN} times in vain: the notes of the run say how it ended");
+                let why = format!(
+                    "the kernel was booted {IN_VAIN} times in vain: the notes of the run say how it ended"
+                );
                 self.keep(Entry { why: Some(why), ..blank(claim, Verdict::Fault) });
             }
         }

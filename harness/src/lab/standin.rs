@@ -33,7 +33,11 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 impl Kernel {
-    pub(crate) fn find(spec: &str, sources: &Sources, progress: &mut dyn FnMut(&str)) -> Result<Self, LabError> {
+    pub(crate) fn find(
+        spec: &str,
+        sources: &Sources,
+        progress: &mut dyn FnMut(&str),
+    ) -> Result<Self, LabError> {
         let _ = (&sources.suites, &sources.cache);
         progress(spec);
         let root = PathBuf::from(spec);
@@ -48,28 +52,60 @@ impl Kernel {
     pub(crate) fn load_order(&self, wanted: &[&str]) -> Result<Vec<Module>, LabError> {
         let mut found = Vec::new();
         files(&self.root.join("lib/modules"), &mut found);
-        ["irqbypass", "kvm"].iter().chain(wanted).map(|name| {
-            let path = found.iter().find(|path| path.file_name().unwrap_or_default().to_string_lossy().starts_with(&format!("{name}.ko")));
-            let path = path.ok_or_else(|| LabError(format!("no {name}")))?;
-            let bytes = if path.extension().is_some_and(|e| e == "xz") {
-                Command::new("xz").arg("-dc").arg(path).output().map_err(|e| LabError(e.to_string()))?.stdout
-            } else {
-                std::fs::read(path).map_err(|e| LabError(e.to_string()))?
-            };
-            Ok(Module { name: (*name).to_owned(), bytes })
-        }).collect()
+        ["irqbypass", "kvm"]
+            .iter()
+            .chain(wanted)
+            .map(|name| {
+                let path = found.iter().find(|path| {
+                    path.file_name().unwrap_or_default().to_string_lossy().starts_with(&format!("{name}.ko"))
+                });
+                let path = path.ok_or_else(|| LabError(format!("no {name}")))?;
+                let bytes = if path.extension().is_some_and(|e| e == "xz") {
+                    Command::new("xz")
+                        .arg("-dc")
+                        .arg(path)
+                        .output()
+                        .map_err(|e| LabError(e.to_string()))?
+                        .stdout
+                } else {
+                    std::fs::read(path).map_err(|e| LabError(e.to_string()))?
+                };
+                Ok(Module { name: (*name).to_owned(), bytes })
+            })
+            .collect()
     }
 }
 
 pub(crate) fn initramfs(files: &[(&str, u32, &[u8])]) -> Result<Vec<u8>, LabError> {
     let mut out = Vec::new();
     let mut put = |name: &str, mode: u32, bytes: &[u8]| {
-        out.extend(format!("070701{:08x}{mode:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}", 1, 0, 0, 1, 0, bytes.len(), 0, 0, 0, 0, name.len() + 1, 0).as_bytes());
+        out.extend(
+            format!(
+                "070701{:08x}{mode:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}",
+                1,
+                0,
+                0,
+                1,
+                0,
+                bytes.len(),
+                0,
+                0,
+                0,
+                0,
+                name.len() + 1,
+                0
+            )
+            .as_bytes(),
+        );
         out.extend(name.as_bytes());
         out.push(0);
-        while out.len() % 4 != 0 { out.push(0) }
+        while out.len() % 4 != 0 {
+            out.push(0)
+        }
         out.extend(bytes);
-        while out.len() % 4 != 0 { out.push(0) }
+        while out.len() % 4 != 0 {
+            out.push(0)
+        }
     };
     put("lab", 0o40755, &[]);
     put("lab/modules", 0o40755, &[]);
