@@ -53,31 +53,37 @@ pub(super) fn in_roots(roots: &[PathBuf], only: Option<&str>) -> Result<Found, L
         }
     }
     images.sort_by(|(a, _), (b, _)| compare_versions(b, a));
-    let place = roots.iter().map(|root| root.display().to_string()).collect::<Vec<_>>().join(" and ");
     let Some((newest, first)) = images.first().cloned() else {
         return Err(refused.unwrap_or_else(|| LabError::Image {
-            path: place.into(),
+            path: roots.first().cloned().unwrap_or_default(),
             why:
                 "there is no kernel in it; it needs vmlinuz or boot/vmlinuz-RELEASE, and lib/modules/RELEASE"
                     .into(),
         }));
     };
     for (release, image) in images {
-        let mut modules = Modules::default();
-        for directory in roots.iter().flat_map(|root| modules_paths(root, &release)) {
-            modules.extend(Modules::below(&directory)?);
-        }
+        let modules = modules_of(roots, &release)?;
         if !modules.is_empty() {
             return Ok(Found { release, image, modules });
         }
     }
-    let others = roots.iter().flat_map(|root| releases(root)).collect::<Vec<_>>();
+    let mut others: Vec<_> = roots.iter().flat_map(|root| releases(root)).collect();
+    others.retain(|release| modules_of(roots, release).is_ok_and(|modules| !modules.is_empty()));
     let others = match others.is_empty() {
-        true => "there are none".to_owned(),
-        false => format!("there are those of {}", others.join(", ")),
+        true => "no modules at all".to_owned(),
+        false => format!("only those of {}", others.join(", ")),
     };
-    let why = format!("its modules, lib/modules/{newest}, are not in {place} ({others}); put them there");
+    let why = format!("its modules, lib/modules/{newest}, are missing: there are {others}; add them");
     Err(LabError::Image { path: first, why })
+}
+
+/// The modules of a release in all roots together.
+fn modules_of(roots: &[PathBuf], release: &str) -> Result<Modules, LabError> {
+    let mut modules = Modules::default();
+    for directory in roots.iter().flat_map(|root| modules_paths(root, release)) {
+        modules.extend(Modules::below(&directory)?);
+    }
+    Ok(modules)
 }
 
 /// Where an image may be below a root.

@@ -71,7 +71,7 @@ fn what_is_missing_is_said_with_the_cure() {
     };
     let image = || image::synthetic("6.1");
     says(Root::new(), "vmlinuz");
-    says(Root::new().with("vmlinuz", image()), "there are none");
+    says(Root::new().with("vmlinuz", image()), "no modules at all");
     says(Root::new().with("vmlinuz", image()).with("lib/modules/6.2/kvm.ko", ""), "those of 6.2");
     says(Root::new().with("vmlinuz", "text"), "no bzImage");
     says(Root::new().with("arch/x86/boot/bzImage", image()), "make modules");

@@ -71,5 +71,14 @@ fn host() -> Result<Found, LabError> {
 fn packages(spec: &str, cache: &Path, progress: &dyn Fn(&str)) -> Result<Found, LabError> {
     let roots: Result<Vec<_>, _> =
         spec.split(',').map(|deb| package::unpack(Path::new(deb), cache, progress)).collect();
-    in_roots(&roots?, None)
+    in_roots(&roots?, None).map_err(|error| match error {
+        LabError::Image { why, .. } => LabError::NoKernel {
+            spec: spec.to_owned(),
+            why: format!(
+                "{why} (from 6.19 on Debian has a kernel in linux-binary-… and its modules in linux-modules-…: name \
+                 both, with a comma between them)"
+            ),
+        },
+        other => other,
+    })
 }

@@ -1,7 +1,7 @@
 //! Debian packages: an `ar` archive (deb(5)) of a control and a data part, each a compressed tar archive.
 //!
 //! Only a kernel's image, its modules and the list of what is built in are unpacked, into a directory of their own in the cache,
-//! once: `lib/modules` stays where it is, and `usr/lib/modules` is put there too.
+//! once: `lib/modules` stays where it is, and `usr/lib/modules` is put there too. `vmlinuz.unsigned` becomes `vmlinuz`.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Take};
@@ -33,7 +33,9 @@ pub(super) fn unpack(deb: &Path, cache: &Path, progress: &dyn Fn(&str)) -> Resul
     }
     let sha256 = checksum::sha256(deb)?;
     let target = place(cache, &control.package, &control.version, &sha256);
-    unpack_to(deb, &target, progress)?;
+    if let Some(_lock) = claim(&target)? {
+        fill(deb, &target, progress)?;
+    }
     Ok(target)
 }
 
@@ -44,22 +46,19 @@ pub(super) fn place(cache: &Path, package: &str, version: &str, sha256: &str) ->
     cache.join("unpacked").join(format!("{}_{}_{short}", safe(package), safe(version)))
 }
 
+/// The lock under which a package is to be unpacked; `None` where that was done.
+pub(super) fn claim(target: &Path) -> Result<Option<File>, LabError> {
+    if target.is_dir() {
+        return Ok(None);
+    }
+    let lock = lock::exclusive(&beside(target, ".lock"))?;
+    Ok((!target.is_dir()).then_some(lock))
+}
+
 /// Unpacks a package to a directory, which appears complete or not at all.
-pub(super) fn unpack_to(deb: &Path, target: &Path, progress: &dyn Fn(&str)) -> Result<(), LabError> {
-    if target.is_dir() {
-        return Ok(());
-    }
-    let beside = |extension: &str| {
-        let mut name = target.as_os_str().to_owned();
-        name.push(extension);
-        PathBuf::from(name)
-    };
-    let _lock = lock::exclusive(&beside(".lock"))?;
-    if target.is_dir() {
-        return Ok(());
-    }
+pub(super) fn fill(deb: &Path, target: &Path, progress: &dyn Fn(&str)) -> Result<(), LabError> {
     progress(&format!("unpacking {}", deb.file_name().unwrap_or(deb.as_os_str()).display()));
-    let draft = beside(".draft");
+    let draft = beside(target, ".draft");
     // What a killed run left.
     remove(&draft)?;
     let unpacked = unpack_members(deb, &draft)
@@ -68,6 +67,12 @@ pub(super) fn unpack_to(deb: &Path, target: &Path, progress: &dyn Fn(&str)) -> R
         remove(&draft)?;
     }
     unpacked
+}
+
+fn beside(target: &Path, extension: &str) -> PathBuf {
+    let mut name = target.as_os_str().to_owned();
+    name.push(extension);
+    name.into()
 }
 
 fn remove(directory: &Path) -> Result<(), LabError> {
@@ -133,9 +138,13 @@ fn wanted(path: &Path) -> Option<PathBuf> {
     if parts.first() == Some(&"usr") {
         parts.remove(0);
     }
-    let wanted = match parts.as_slice() {
+    let wanted = match parts.as_mut_slice() {
         ["boot", name] => name.starts_with("vmlinuz-"),
         ["lib", "modules", _, "vmlinuz" | "modules.builtin"] => true,
+        ["lib", "modules", _, name @ "vmlinuz.unsigned"] => {
+            *name = "vmlinuz";
+            true
+        }
         ["lib", "modules", _, .., name] => super::modules::name_of(name).is_some(),
         _ => false,
     };

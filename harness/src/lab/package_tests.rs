@@ -93,6 +93,20 @@ fn a_package_is_unpacked_once() {
 }
 
 #[test]
+fn one_at_a_time_unpacks_a_package() {
+    let cache = Cache::new();
+    let target = cache.0.path().join("unpacked/a");
+    let lock = claim(&target).unwrap().unwrap();
+    let other = std::thread::spawn({
+        let target = target.clone();
+        move || claim(&target).unwrap().is_none()
+    });
+    std::fs::create_dir(&target).unwrap();
+    drop(lock);
+    assert!(other.join().unwrap(), "the second finds it unpacked");
+}
+
+#[test]
 fn what_a_killed_run_left_is_replaced() {
     let cache = Cache::new();
     let target = cache.0.path().join("unpacked/a");
@@ -101,7 +115,7 @@ fn what_a_killed_run_left_is_replaced() {
     std::fs::write(draft.join("boot/vmlinuz-old"), "half").unwrap();
     let path = cache.0.path().join("some.deb");
     std::fs::write(&path, deb("amd64", &KERNEL)).unwrap();
-    unpack_to(&path, &target, &|_| {}).unwrap();
+    fill(&path, &target, &|_| {}).unwrap();
     assert!(!target.join("boot/vmlinuz-old").exists());
     assert!(!draft.exists());
 }
@@ -127,6 +141,12 @@ fn wherever_a_package_is_cut_off_it_is_refused_and_nothing_is_left() {
         assert!(matches!(error, LabError::Package { .. }), "{length}: {error}");
         assert_eq!(cache.unpacked(), Vec::<PathBuf>::new(), "{length}");
     }
+}
+
+#[test]
+fn an_unsigned_kernel_is_a_kernel() {
+    let path = Path::new("./usr/lib/modules/7.3/vmlinuz.unsigned");
+    assert_eq!(wanted(path), Some("lib/modules/7.3/vmlinuz".into()));
 }
 
 #[test]

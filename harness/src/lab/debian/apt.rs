@@ -13,6 +13,9 @@ use crate::lab::{LabError, checksum, lock};
 /// How long apt's lists of a suite are taken as they are.
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// What a suite offers, as it was read from apt's lists.
+const INDEX: &str = "index.json";
+
 /// apt, and what its owner told it about Debian.
 pub(super) struct Apt {
     directory: PathBuf,
@@ -53,11 +56,16 @@ impl Apt {
         sources::entry_for(&self.entries, suite).is_some()
     }
 
+    /// Whether a suite need not be asked again: its lists are no older than this.
+    pub(super) fn is_fresh(&self, suite: &str, age: Duration) -> bool {
+        self.place(suite).is_ok_and(|place| is_younger(&place.join(INDEX), age))
+    }
+
     /// What a suite offers, from lists that are no older than this, or from older ones where new ones cannot be had.
     pub(super) fn offers(&self, suite: &str, age: Duration) -> Result<Vec<Offer>, LabError> {
         let place = self.place(suite)?;
         let _lock = lock::exclusive(&place.join("lock"))?;
-        let index = place.join("index.json");
+        let index = place.join(INDEX);
         let kept = || serde_json::from_slice::<Vec<Offer>>(&fs::read(&index).ok()?).ok();
         if is_younger(&index, age)
             && let Some(offers) = kept()

@@ -23,6 +23,9 @@ const KNOWN: [&str; 10] = [
     "experimental",
 ];
 
+/// How old lists may be when a kernel is not in them.
+const SOON: Duration = Duration::from_secs(10 * 60);
+
 /// A suite and what it offers.
 struct Suite {
     name: String,
@@ -42,17 +45,16 @@ pub(in crate::lab) fn fetch(
             names.push(suite.clone());
         }
     }
-    let mut suites = ask(&apt, &names, DAY, progress);
-    named(&mut suites, options)?;
+    let suites = answered(ask(&apt, &names, DAY, progress), options)?;
+    let mut age = SOON;
     if let Some((suite, offer)) = pick(&suites, prefix) {
         match obtain(&apt, suite, offer, options, progress) {
             // The mirror may have moved on since its lists were read.
-            Err(LabError::Download { .. }) => {}
+            Err(LabError::Download { .. }) => age = Duration::ZERO,
             other => return other,
         }
     }
-    suites = ask(&apt, &names, Duration::ZERO, progress);
-    named(&mut suites, options)?;
+    let suites = answered(ask(&apt, &names, age, progress), options)?;
     match pick(&suites, prefix) {
         Some((suite, offer)) => obtain(&apt, suite, offer, options, progress),
         None => {
@@ -69,7 +71,10 @@ pub(in crate::lab) fn fetch(
 
 /// Asks several suites at the same time.
 fn ask(apt: &Apt, names: &[String], age: Duration, progress: &dyn Fn(&str)) -> Vec<Suite> {
-    progress(&format!("asking apt about {}", names.join(", ")));
+    let stale: Vec<_> = names.iter().filter(|name| !apt.is_fresh(name, age)).map(String::as_str).collect();
+    if !stale.is_empty() {
+        progress(&format!("asking apt about {}", stale.join(", ")));
+    }
     std::thread::scope(|scope| {
         let asked: Vec<_> =
             names.iter().map(|name| (name, scope.spawn(move || apt.offers(name, age)))).collect();
@@ -80,12 +85,15 @@ fn ask(apt: &Apt, names: &[String], age: Duration, progress: &dyn Fn(&str)) -> V
     })
 }
 
-/// A suite that a person named must answer; one of the system's own that does not is as if it were empty.
-fn named(suites: &mut Vec<Suite>, options: &Sources) -> Result<(), LabError> {
-    let silent = |suite: &Suite| suite.offers.is_err() && options.suites.contains(&suite.name);
-    match suites.iter().position(silent).map(|at| suites.swap_remove(at).offers) {
+/// A suite that a person named must answer, and one at least; any other that does not is as if it were empty.
+fn answered(mut suites: Vec<Suite>, options: &Sources) -> Result<Vec<Suite>, LabError> {
+    let all_silent = suites.iter().all(|suite| suite.offers.is_err());
+    let at = suites
+        .iter()
+        .position(|suite| suite.offers.is_err() && (all_silent || options.suites.contains(&suite.name)));
+    match at.map(|at| suites.remove(at).offers) {
         Some(Err(error)) => Err(error),
-        _ => Ok(()),
+        _ => Ok(suites),
     }
 }
 
@@ -111,7 +119,7 @@ fn obtain(
     let mut roots = Vec::new();
     for part in &offer.packages {
         let root = package::place(&options.cache, &part.name, &part.version, &part.sha256);
-        if !root.is_dir() {
+        if let Some(_lock) = package::claim(&root)? {
             progress(&format!(
                 "downloading {} {} ({} MB)",
                 part.name,
@@ -119,7 +127,7 @@ fn obtain(
                 part.size.div_ceil(1_000_000)
             ));
             let deb = apt.download(suite, part)?;
-            package::unpack_to(&deb, &root, progress)?;
+            package::fill(&deb, &root, progress)?;
             // What is unpacked is all that is needed of it.
             fs::remove_file(&deb).map_err(LabError::file("remove", &deb))?;
         }
@@ -138,8 +146,10 @@ fn nowhere(prefix: &str, asked: &[Suite], others: &[Suite]) -> String {
         newest(meant(asked, prefix).chain(meant(others, prefix))).filter(|_| why.is_empty())
     {
         why.push(format!(
-            "{suite} has {} but no longer its modules: name its packages as two .deb files with a comma between them",
-            offer.short()
+            "{suite} has {} but no longer its modules: where you have linux-modules-{}, name it and the kernel's .deb \
+             file with a comma between them",
+            offer.short(),
+            offer.release
         ));
     }
     why.push(format!("the suites asked have {}", listing(asked)));

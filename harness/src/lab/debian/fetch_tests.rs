@@ -38,6 +38,19 @@ fn an_image_without_modules_is_named() {
 }
 
 #[test]
+fn a_suite_that_was_named_must_answer_and_one_at_least() {
+    let silent = |name: &str| Suite {
+        name: name.into(),
+        offers: Err(LabError::Apt { what: name.into(), why: "no network".into() }),
+    };
+    let options = |suite: &str| Sources { suites: vec![suite.into()], cache: "/cache".into() };
+    let both = || vec![suite("bookworm", &[]), silent("sid")];
+    assert!(answered(both(), &options("sid")).is_err());
+    assert_eq!(answered(both(), &options("bookworm")).map(|suites| suites.len()).ok(), Some(2));
+    assert!(answered(vec![silent("sid")], &options("trixie")).is_err());
+}
+
+#[test]
 fn where_no_suite_has_it_all_that_there_is_is_listed() {
     let silent = Suite {
         name: "trixie".into(),
