@@ -34,7 +34,7 @@ mod host;
 pub mod input;
 pub mod isolate;
 pub mod kvm;
-mod lab;
+pub mod lab;
 mod need;
 mod outcome;
 pub mod process;

@@ -93,7 +93,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending, Complaint> {
         known.extend(own_expectations(path)?);
     }
     let kernels = kernels(arguments)?;
-    let names: Vec<_> = kernels.iter().map(|kernel| kernel.name.clone()).collect();
+    let names: Vec<_> = kernels.iter().map(|(name, _)| name.clone()).collect();
     let baselines = baselines(arguments, &names)?;
     fs::create_dir_all(&arguments.out).map_err(|error| {
         let out = arguments.out.display();
@@ -116,16 +116,23 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending, Complaint> {
     Ok(if interrupted { Ending::Interrupted } else { ending(&tried, &baselines) })
 }
 
-/// The kernels that are named, each once.
-fn kernels(arguments: &Arguments) -> Result<Vec<Kernel>, Complaint> {
+/// The kernels that are named, each once, under their releases.
+fn kernels(arguments: &Arguments) -> Result<Vec<(String, Kernel)>, Complaint> {
     let sources = Sources { suites: arguments.suite.clone(), cache: cache() };
-    let mut kernels: Vec<Kernel> = Vec::new();
+    let mut kernels: Vec<(String, Kernel)> = Vec::new();
     for spec in &arguments.kernel {
-        let kernel = Kernel::find(spec, &sources, &mut |doing| eprintln!("assay: {doing}"))
+        let kernel = Kernel::find(spec, &sources, &|doing| eprintln!("assay: {doing}"))
             .map_err(|error| Complaint::Usage(format!("cannot {error}")))?;
-        if kernels.iter().all(|other| other.name != kernel.name) {
-            kernels.push(kernel);
+        if kernels.iter().any(|(_, other)| other.image == kernel.image) {
+            continue;
         }
+        // Two builds may call themselves the same.
+        let alike = kernels.iter().filter(|(_, other)| other.release == kernel.release).count();
+        let name = match alike {
+            0 => kernel.release.clone(),
+            more => format!("{}~{}", kernel.release, more + 1),
+        };
+        kernels.push((name, kernel));
     }
     Ok(kernels)
 }
@@ -182,7 +189,7 @@ fn folder(name: &str) -> String {
 
 impl Bench<'_> {
     /// Tries every kernel, as many at once as there are processors; in the order in which they were named.
-    fn side_by_side(&self, kernels: Vec<Kernel>) -> Vec<Tried> {
+    fn side_by_side(&self, kernels: Vec<(String, Kernel)>) -> Vec<Tried> {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let workers = self.arguments.jobs.unwrap_or(processors).clamp(1, kernels.len().max(1));
         let queue: Mutex<VecDeque<_>> = Mutex::new(kernels.into_iter().enumerate().collect());
@@ -192,8 +199,10 @@ impl Bench<'_> {
                 scope.spawn(|| {
                     loop {
                         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-                        let Some((index, kernel)) = next.filter(|_| !self.interrupt.is_set()) else { break };
-                        let became = self.kernel(kernel);
+                        let Some((index, (name, kernel))) = next.filter(|_| !self.interrupt.is_set()) else {
+                            break;
+                        };
+                        let became = self.kernel(name, kernel);
                         tried.lock().unwrap_or_else(PoisonError::into_inner).insert(index, became);
                     }
                 });
@@ -202,8 +211,7 @@ impl Bench<'_> {
         tried.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
     }
 
-    fn kernel(&self, kernel: Kernel) -> Tried {
-        let name = kernel.name.clone();
+    fn kernel(&self, name: String, kernel: Kernel) -> Tried {
         let out = self.arguments.out.join(folder(&name));
         let line = self.screen.line(&name, &out);
         let run = self.session(kernel, &line).map_err(|error| error.to_string());
@@ -218,7 +226,6 @@ impl Bench<'_> {
 
     fn session(&self, kernel: Kernel, line: &Line<'_>) -> Result<Run, LostError> {
         let arguments = self.arguments;
-        let name = &kernel.name;
         let plan = Plan {
             claims: self.claims.clone(),
             orders: Orders {
@@ -230,7 +237,7 @@ impl Bench<'_> {
                 parameters: self.parameters.clone(),
             },
             known: self.known.clone(),
-            replay: format!("assay lab --kernel {name}"),
+            replay: format!("assay lab --kernel {}", kernel.name),
             boot: BOOT,
             silence: SILENCE,
         };

@@ -6,7 +6,7 @@ use super::orders::{self, ORDERS, Orders, module_name};
 use super::program::{self, ProgramError};
 use super::qemu::{Qemu, QemuError};
 use super::session::{Boot, Emulator};
-use super::standin::{Kernel, LabError, initramfs};
+use super::{Kernel, LabError, initramfs};
 
 /// What every kernel is told: to say on the first serial line what it has to say, and to end the machine when it panics.
 const COMMAND_LINE: &str = "console=ttyS0 panic=-1 quiet";
