@@ -18,6 +18,9 @@ pub trait Body {
     /// The case that a seed stands for, before any shrinking.
     fn case(&self, seed: u64) -> Result<Box<dyn Case>, Stop>;
 
+    /// Whether the function takes the input as it was written down, and why not.
+    fn fits(&self, input: &[Value]) -> serde_json::Result<()>;
+
     /// Tries the function with the input as it was written down.
     fn attempt(&self, input: &[Value]) -> Outcome;
 }
@@ -65,6 +68,10 @@ impl<Function: Tryable<Arguments>, Arguments: 'static> Body for Typed<Function, 
                 Err(Stop::HostFault(HostFault(format!("cannot generate an input: {}", reason.message()))))
             }
         }
+    }
+
+    fn fits(&self, input: &[Value]) -> serde_json::Result<()> {
+        Function::read(input).map(drop)
     }
 
     fn attempt(&self, input: &[Value]) -> Outcome {

@@ -25,7 +25,8 @@ pub fn equal<T: PartialEq + Debug>(seen: T, expected: T) -> Outcome {
         return Ok(());
     }
     let (expected, seen) = (format!("{expected:?}"), format!("{seen:?}"));
-    Err(Broken::new(format!("expected {expected}, saw {seen}")).comparing(expected, seen).into())
+    let (short_expected, short_seen) = (around(&expected, &seen), around(&seen, &expected));
+    Err(Broken::new(format!("expected {short_expected}, saw {short_seen}")).comparing(expected, seen).into())
 }
 
 /// What was seen is anything but this.
@@ -39,6 +40,20 @@ pub fn differs<T: PartialEq + Debug>(seen: T, from: T) -> Outcome {
     Err(Broken::new(format!("saw {seen}, which it should not be"))
         .comparing(format!("anything but {seen}"), seen)
         .into())
+}
+
+/// So much of a long text as shows where it first differs from the other.
+fn around(text: &str, other: &str) -> String {
+    const BEFORE: usize = 40;
+    const WHOLE: usize = 120;
+    if text.chars().count() <= WHOLE {
+        return text.to_owned();
+    }
+    let alike = text.chars().zip(other.chars()).take_while(|(a, b)| a == b).count();
+    let start = alike.saturating_sub(BEFORE);
+    let shown: String = text.chars().skip(start).take(WHOLE).collect();
+    let is_end = text.chars().count() <= start + WHOLE;
+    format!("{}{shown}{}", if start > 0 { "… " } else { "" }, if is_end { "" } else { " …" })
 }
 
 /// The condition holds; `what` says it in words.
@@ -70,9 +85,7 @@ pub fn succeeds<T, E: Into<Refusal>>(result: Result<T, E>) -> Result<T, Stop> {
     count();
     match result.map_err(Into::into) {
         Ok(answer) => Ok(answer),
-        Err(Refusal { errno: Some(errno), what }) if errno.is_shortage() => {
-            Err(Stop::HostFault(HostFault(format!("{what}: the host ran out of something"))))
-        }
+        Err(Refusal { errno: Some(errno), what }) if errno.is_shortage() => Err(shortage(&what)),
         Err(Refusal { errno, what }) => {
             let seen = errno.map_or_else(|| what.clone(), |errno| errno.to_string());
             Err(Broken::new(what).comparing("success", seen).into())
@@ -93,6 +106,7 @@ pub fn fails_with_one_of<T: Debug, E: Into<Refusal>>(errnos: &[Errno], result: R
     let expected = errnos.iter().map(Errno::to_string).collect::<Vec<_>>().join(" or ");
     match result.map_err(Into::into) {
         Err(Refusal { errno: Some(errno), .. }) if errnos.contains(&errno) => Ok(()),
+        Err(Refusal { errno: Some(errno), what }) if errno.is_shortage() => Err(shortage(&what)),
         Err(Refusal { errno, what }) => {
             let seen = errno.map_or_else(|| what.clone(), |errno| errno.to_string());
             Err(Broken::new(format!("{what}, not {expected}")).comparing(expected, seen).into())
@@ -126,6 +140,10 @@ pub fn each<T: Debug>(items: impl IntoIterator<Item = T>, check: impl Fn(&T) -> 
         check(&item).map_err(|stop| stop.during(format_args!("with {item:x?}")))?;
     }
     Ok(())
+}
+
+fn shortage(what: &str) -> Stop {
+    Stop::HostFault(HostFault(format!("{what}: the host ran out of something")))
 }
 
 /// A refusal as the checks see it: the error number, where there is one, and the sentence that tells of it.

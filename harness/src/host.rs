@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 
 use reports::{Cpu, Host};
 
 use crate::kvm::{CAPS, Kvm};
+
+/// What KVM_GET_API_VERSION has answered since Linux 2.6.22.
+const API_VERSION: i32 = 12;
 
 /// What is known of the host that claims are tried on.
 #[derive(Clone, Debug)]
@@ -30,16 +32,10 @@ impl Facts {
     pub fn probe() -> Self {
         let (kvm, unusable) = match Kvm::try_open() {
             Ok(kvm) => (Some(kvm), None),
-            Err(error) => (None, Some(cure(&error))),
+            Err(error) => (None, Some(closed(&error, has_support(&read("/proc/cpuinfo"))))),
         };
         let api_version = kvm.as_ref().and_then(|kvm| kvm.get_api_version().ok());
-        let unusable = unusable.or_else(|| match api_version {
-            Some(12) => None,
-            Some(version) => Some(format!(
-                "/dev/kvm speaks API version {version}, and every stable one is 12: this is not the KVM that Assay tests"
-            )),
-            None => Some("/dev/kvm does not answer KVM_GET_API_VERSION: what is behind it is not KVM".into()),
-        });
+        let unusable = unusable.or_else(|| foreign(api_version));
         let module = kvm.is_some().then(backing_module).flatten();
         let system = rustix::system::uname();
         let host = Host {
@@ -65,24 +61,63 @@ impl Facts {
 }
 
 /// Why `/dev/kvm` cannot be opened, and what to do about it.
-fn cure(error: &std::io::Error) -> String {
-    let flags = read("/proc/cpuinfo");
-    let has_support = flags.contains(" svm") || flags.contains(" vmx");
-    match error.kind() {
-        ErrorKind::NotFound if !has_support => {
+fn closed(error: &std::io::Error, has_support: bool) -> String {
+    match error.raw_os_error() {
+        Some(libc::ENOENT | libc::ENODEV | libc::ENXIO) if !has_support => {
             "there is no /dev/kvm, and the processor offers neither SVM nor VMX: enable virtualization in the firmware, or \
              nested virtualization in the hypervisor that this machine runs under"
                 .into()
         }
-        ErrorKind::NotFound => {
-            "there is no /dev/kvm although the processor has virtualization: load kvm_amd or kvm_intel with modprobe".into()
+        Some(libc::ENOENT) => {
+            "there is no /dev/kvm although the processor has virtualization: load kvm_amd or kvm_intel with modprobe, and in a \
+             container hand the device in (docker run --device /dev/kvm)"
+                .into()
         }
-        ErrorKind::PermissionDenied => {
+        Some(libc::ENODEV | libc::ENXIO) => {
+            "there is /dev/kvm, but no KVM behind it although the processor has virtualization: load kvm_amd or kvm_intel with \
+             modprobe, and if they refuse, enable virtualization in the firmware"
+                .into()
+        }
+        Some(libc::EACCES) => {
             "there is /dev/kvm, but no permission to use it: join its group (usermod -aG kvm $USER, then log in again), or be root"
                 .into()
         }
-        _ => format!("/dev/kvm cannot be opened ({error}): look at the kernel's log for what kvm says of it"),
+        Some(libc::EPERM) => {
+            "there is /dev/kvm, but the container or control group that this runs in forbids it: hand the device in (docker run \
+             --device /dev/kvm, or DeviceAllow=/dev/kvm in a unit of systemd)"
+                .into()
+        }
+        Some(libc::EISDIR) => not_kvm("it is a directory"),
+        _ => {
+            let why = reports::reason(error);
+            format!("/dev/kvm cannot be opened ({why}): look at the kernel's log for what kvm says of it")
+        }
     }
+}
+
+/// Why what answered KVM_GET_API_VERSION so is not the KVM that claims are about; none where it is.
+fn foreign(api_version: Option<i32>) -> Option<String> {
+    match api_version {
+        Some(API_VERSION) => None,
+        Some(version) => Some(format!(
+            "/dev/kvm speaks API version {version}, and the KVM that Assay tests speaks {API_VERSION}: boot Linux 2.6.22 or later, \
+             or ask whoever makes this KVM for a stable one"
+        )),
+        None => Some(not_kvm("it does not answer KVM_GET_API_VERSION")),
+    }
+}
+
+fn not_kvm(why: &str) -> String {
+    format!(
+        "what is at /dev/kvm is not KVM ({why}): remove it, and load kvm_amd or kvm_intel with modprobe, or hand the host's own \
+         device into the container"
+    )
+}
+
+/// Whether the processor has the extension that a KVM needs, by the flags in `/proc/cpuinfo`.
+fn has_support(cpuinfo: &str) -> bool {
+    let flags = cpuinfo.lines().find_map(|line| line.strip_prefix("flags")).unwrap_or_default();
+    flags.split_whitespace().any(|flag| matches!(flag, "svm" | "vmx"))
 }
 
 /// The module that has registered itself with `kvm`: the one of the known vendors', or any other named `kvm_*`.
@@ -166,4 +201,48 @@ fn compat32() -> bool {
 
 fn read(path: &str) -> String {
     fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Error;
+
+    use super::*;
+
+    #[test]
+    fn only_the_stable_version_is_kvm() {
+        assert_eq!(foreign(Some(12)), None);
+        let other = foreign(Some(13)).unwrap();
+        assert!(
+            other.starts_with("/dev/kvm speaks API version 13, and the KVM that Assay tests speaks 12: ")
+        );
+        let none = foreign(None).unwrap();
+        assert!(none.contains("is not KVM (it does not answer KVM_GET_API_VERSION)"), "{none}");
+    }
+
+    #[test]
+    fn each_reason_has_its_own_cure() {
+        let cases = [
+            (libc::ENOENT, false, "the processor offers neither SVM nor VMX"),
+            (libc::ENODEV, false, "the processor offers neither SVM nor VMX"),
+            (libc::ENOENT, true, "there is no /dev/kvm although the processor has virtualization"),
+            (libc::ENODEV, true, "no KVM behind it"),
+            (libc::EACCES, true, "usermod -aG kvm"),
+            (libc::EPERM, true, "--device /dev/kvm"),
+            (libc::EISDIR, true, "is not KVM (it is a directory)"),
+            (libc::EMFILE, true, "/dev/kvm cannot be opened (Too many open files)"),
+        ];
+        for (errno, has_support, expected) in cases {
+            let said = closed(&Error::from_raw_os_error(errno), has_support);
+            assert!(said.contains(expected), "{errno}: {said}");
+            assert!(said.contains(": "), "no cure: {said}");
+        }
+    }
+
+    #[test]
+    fn support_is_a_flag_of_its_own() {
+        assert!(has_support("vendor_id\t: X\nflags\t\t: fpu svm sse\n"));
+        assert!(has_support("flags\t\t: fpu vmx\nvmx flags\t: ept\n"));
+        assert!(!has_support("flags\t\t: fpu svm_lock novmx\nvmx flags\t: vmx\n"));
+    }
 }

@@ -122,6 +122,11 @@ macro_rules! tryable {
             }
 
             fn read(written: &[serde_json::Value]) -> serde_json::Result<Self::Values> {
+                let wanted = 0 $(+ usize::from($argument::GENERATED))*;
+                if written.len() != wanted {
+                    let error = format!("its length is {}, and the claim takes {wanted}", written.len());
+                    return Err(serde::de::Error::custom(error));
+                }
                 let mut written = written.iter();
                 $(let $value = if $argument::GENERATED {
                     written.next().cloned().unwrap_or_default()

@@ -39,6 +39,7 @@ mod need;
 mod outcome;
 pub mod process;
 pub mod runner;
+pub mod signal;
 mod subject;
 
 pub use body::{Body, Case, body};

@@ -36,9 +36,18 @@ fn push_witness(lines: &mut Vec<String>, witness: &Witness) {
 
 /// Adds `value` behind `label`, its further lines below its first. An empty value is not worth a line.
 fn push(lines: &mut Vec<String>, label: &str, value: Option<&str>) {
-    let value = plain::clipped(value.unwrap_or_default().trim_end(), plain::LONG);
+    let value = plain::clipped(value.unwrap_or_default().trim_end(), most(label));
     for (number, line) in plain::lines(&value).into_iter().enumerate() {
         let label = if number == 0 { label } else { "" };
         lines.push(format!("{label:COLUMN$}{line}").trim_end().to_owned());
+    }
+}
+
+/// The most characters that are shown behind a label: where two long values differ stands in why, and a detail is a listing.
+fn most(label: &str) -> usize {
+    match label {
+        "expected" | "seen" => plain::LONG / 5,
+        "detail" => plain::LONG * 4,
+        _ => plain::LONG,
     }
 }

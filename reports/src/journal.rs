@@ -11,13 +11,13 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::edition::{self, EditionError};
-use crate::{Entry, FORMAT, Host, Run};
+use crate::{Entry, FORMAT, Host, Run, reason};
 
 /// The name of the journal in the directory of a run.
 pub const JOURNAL: &str = "journal.jsonl";
@@ -27,13 +27,15 @@ pub const JOURNAL: &str = "journal.jsonl";
 pub struct Journal {
     file: File,
     path: PathBuf,
+    /// The bytes of the lines that are whole.
+    length: u64,
 }
 
 /// Why a journal cannot be written or read; each completes "cannot …".
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// The file cannot be made.
-    #[error("create the journal {}: {source}; name a directory that can be written with --out", path.display())]
+    #[error("create the journal {}: {}; name a directory that can be written with --out", path.display(), reason(source))]
     Create {
         /// The journal.
         path: PathBuf,
@@ -41,7 +43,7 @@ pub enum JournalError {
         source: io::Error,
     },
     /// A line cannot be added.
-    #[error("write to the journal {}: {source}; make room or name another directory with --out", path.display())]
+    #[error("write to the journal {}: {}; make room or name another directory with --out", path.display(), reason(source))]
     Write {
         /// The journal.
         path: PathBuf,
@@ -49,7 +51,7 @@ pub enum JournalError {
         source: io::Error,
     },
     /// The file cannot be read.
-    #[error("read the journal {}: {source}", path.display())]
+    #[error("read the journal {}: {}; read it as a user who may, or name a copy", path.display(), reason(source))]
     Read {
         /// The journal.
         path: PathBuf,
@@ -110,7 +112,7 @@ impl Journal {
         let path = path.as_ref().to_owned();
         let file =
             File::create(&path).map_err(|source| JournalError::Create { path: path.clone(), source })?;
-        let mut journal = Self { file, path };
+        let mut journal = Self { file, path, length: 0 };
         journal.write(&Line { format: Some(FORMAT), host: Some(Cow::Borrowed(host)), ..Line::default() })?;
         Ok(journal)
     }
@@ -137,14 +139,22 @@ impl Journal {
         Reader::new(path, &text)?.run()
     }
 
-    /// One line in one call, so that a line is whole or cut off, and never mixed with another's.
     fn write(&mut self, line: &Line<'_>) -> Result<(), JournalError> {
-        let written = serde_json::to_vec(line).map_err(io::Error::from).and_then(|mut text| {
-            text.push(b'\n');
-            self.file.write_all(&text)?;
-            self.file.flush()
-        });
-        written.map_err(|source| JournalError::Write { path: self.path.clone(), source })
+        self.add(line).map_err(|source| {
+            // Where the disk filled up in the middle of the line, that part must not spoil the next one.
+            let _ = self.file.set_len(self.length);
+            JournalError::Write { path: self.path.clone(), source }
+        })
+    }
+
+    /// One line in one call, behind those that are whole, so that it is whole or cut off, and never mixed with another's.
+    fn add(&mut self, line: &Line<'_>) -> io::Result<()> {
+        let mut text = serde_json::to_vec(line)?;
+        text.push(b'\n');
+        self.file.seek(SeekFrom::Start(self.length))?;
+        self.file.write_all(&text)?;
+        self.length += text.len() as u64;
+        Ok(())
     }
 }
 

@@ -37,6 +37,7 @@ pub use known::{HostMatch, Known, KnownError, unknown_claims};
 pub use load::LoadError;
 pub use matrix::Matrix;
 pub use near::near;
+pub use plain::{one_line, reason};
 pub use query::{Facts, Query, QueryError};
 pub use regression::{Regression, RegressionError};
 pub use run::{Cpu, Entry, FORMAT, Host, Run, SCHEMA, Witness};

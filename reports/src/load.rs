@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use crate::edition::{self, EditionError};
-use crate::{FORMAT, JOURNAL, Journal, JournalError, Run};
+use crate::{FORMAT, JOURNAL, Journal, JournalError, Run, reason};
 
 /// The name of the record in the directory of a run.
 const RECORD: &str = "run.json";
@@ -21,7 +21,7 @@ pub enum LoadError {
     #[error("read {}: the directory holds neither {RECORD} nor {JOURNAL}; name the --out directory of a run", .0.display())]
     Empty(PathBuf),
     /// The system refuses.
-    #[error("read {}: {source}", path.display())]
+    #[error("read {}: {}; read it as a user who may, or name a copy", path.display(), reason(source))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -68,7 +68,7 @@ impl Run {
     }
 
     /// The run at `path`: a `run.json`, a journal (a name that ends in `.jsonl`), or a directory with either, where the
-    /// journal is read if `run.json` is absent or cut off.
+    /// journal is read if `run.json` is absent, cut off or damaged.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, LoadError> {
         let path = path.as_ref();
         if path.is_dir() {
@@ -86,13 +86,16 @@ fn load_directory(path: &Path) -> Result<Run, LoadError> {
     match load_record(&record) {
         Err(LoadError::Missing(_)) if journal.exists() => Ok(Journal::read(journal)?),
         Err(LoadError::Missing(_)) => Err(LoadError::Empty(path.to_owned())),
-        Err(LoadError::CutOff { .. }) if journal.exists() => {
-            let mut run = Journal::read(journal)?;
-            run.notes.push(format!("{RECORD} is cut off: this was read from {JOURNAL} instead"));
-            Ok(run)
-        }
+        Err(LoadError::CutOff { .. }) if journal.exists() => from_journal(&journal, "cut off"),
+        Err(LoadError::NotARun { .. }) if journal.exists() => from_journal(&journal, "damaged"),
         read => read,
     }
+}
+
+fn from_journal(journal: &Path, why: &str) -> Result<Run, LoadError> {
+    let mut run = Journal::read(journal)?;
+    run.notes.push(format!("{RECORD} is {why}: this was read from {JOURNAL} instead"));
+    Ok(run)
 }
 
 fn load_record(path: &Path) -> Result<Run, LoadError> {

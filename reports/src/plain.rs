@@ -1,14 +1,21 @@
 //! Text that came from a kernel, a guest or a claim, made harmless for a terminal and for the formats built of lines.
 
 use std::fmt::Write as _;
+use std::io;
 
 /// The most characters that a format shows of one value; the whole value is in `run.json`.
 pub(crate) const LONG: usize = 2000;
 
 /// `text` on one line: runs of white space become a space, and what a terminal would obey becomes an escape.
-pub(crate) fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     let words: Vec<_> = text.split_whitespace().collect();
     visible(&words.join(" "))
+}
+
+/// What the system said, in words alone: `No space left on device`, without the number of the error.
+pub fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" (os error").map_or(text.as_str(), |(words, _)| words).to_owned()
 }
 
 /// The lines of `text`, their indentation kept, and what a terminal would obey become an escape.

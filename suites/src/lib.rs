@@ -1,7 +1,11 @@
 //! The claims, by what they are about. A file is named for the ioctl, exit, capability or chip in it.
 #![forbid(unsafe_code)]
 
+pub mod compat;
+pub mod descriptors;
 pub mod exits;
 pub mod machines;
 mod shipped;
 pub mod system;
+pub mod vcpu;
+pub mod vm;

@@ -195,8 +195,8 @@ fn dependencies(name: &str) -> BTreeSet<String> {
 fn functions(lines: &[&str]) -> Vec<(usize, usize)> {
     let depth = |line: &str| line.len() - line.trim_start().len();
     let is_start = |line: &str| {
-        let words = line.trim_start().split('(').next().unwrap_or_default();
-        words.split_whitespace().any(|word| word == "fn") && !line.trim_start().starts_with("//")
+        let line = line.trim_start();
+        !line.starts_with("//") && line.split_whitespace().any(|word| word == "fn")
     };
     let mut found = Vec::new();
     for (start, line) in lines.iter().enumerate().filter(|(_, line)| is_start(line) && !line.ends_with('}')) {

@@ -9,8 +9,12 @@ use crate::Claim;
 use crate::expectations::shipped_expectations;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  assay explain system::get_api_version::is_twelve
+  assay explain needs:PIT2         all that need the in-kernel PIT")]
 pub(super) struct Arguments {
-    /// Which claims.
+    /// Which claims: a name, or a query that may match several.
     #[arg(required = true)]
     query: Vec<String>,
 }
@@ -25,13 +29,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending, Complaint> {
         for known in known.iter().filter(|known| known.claim == claim.name()) {
             let _ = writeln!(
                 text,
-                "  known       {} with {}: {} ({})",
-                known.verdict, known.seen, known.why, known.link
+                "  known       {} with {}: {} ({}; {})",
+                known.verdict, known.seen, known.why, known.link, known.at
             );
         }
         output.print(&text);
     }
-    output.flush();
+    output.end()?;
     Ok(Ending::Held)
 }
 

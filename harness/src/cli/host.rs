@@ -9,6 +9,9 @@ use super::status::{Complaint, Ending};
 use crate::Facts;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Where /dev/kvm cannot be used, it says why and what to do about it, with
+status 4.")]
 pub(super) struct Arguments {
     /// As JSON, in the form that run.json holds it in.
     #[arg(long)]
@@ -25,7 +28,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending, Complaint> {
     } else {
         output.print(&told(&facts));
     }
-    output.flush();
+    output.end()?;
     match facts.unusable {
         Some(why) => Err(Complaint::Nothing(why)),
         None => Ok(Ending::Held),
@@ -45,7 +48,12 @@ fn told(facts: &Facts) -> String {
     }
     let _ = writeln!(text, "processor    {} ({}), {} online", cpu.model, cpu.vendor, cpu.online);
     let _ = writeln!(text, "runs under   {}", hypervisor.as_deref().unwrap_or("no hypervisor"));
-    let _ = writeln!(text, "guest code   {}", if *emulated { "emulated" } else { "run by the processor" });
+    let guests = match (module, emulated) {
+        (None, _) => "none without KVM",
+        (_, true) => "emulated",
+        (_, false) => "run by the processor",
+    };
+    let _ = writeln!(text, "guest code   {guests}");
     let _ = writeln!(text, "root         {}", yes(facts.root));
     let _ = writeln!(text, "32-bit entry {}", yes(facts.compat32));
     let _ = writeln!(text, "in the lab   {}", yes(facts.lab));

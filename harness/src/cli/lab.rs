@@ -10,10 +10,11 @@ use std::time::Duration;
 use reports::{ChangeKind, Known, Matrix, Run, changes};
 
 use super::lab_screen::{Line, Screen};
-use super::run::{on_interrupt, own_expectations, seed, write};
+use super::record;
+use super::run::{on_interrupt, own_expectations, seed};
 use super::screen::Output;
 use super::selection::select;
-use super::status::{Complaint, Ending};
+use super::status::{Complaint, Ending, say};
 use crate::lab::{Kernel, Lab, LostError, Orders, Plan, Session, Sources};
 use crate::runner::Interrupt;
 use crate::{Claim, shipped_expectations};
@@ -121,8 +122,8 @@ fn kernels(arguments: &Arguments) -> Result<Vec<(String, Kernel)>, Complaint> {
     let sources = Sources { suites: arguments.suite.clone(), cache: cache() };
     let mut kernels: Vec<(String, Kernel)> = Vec::new();
     for spec in &arguments.kernel {
-        let kernel = Kernel::find(spec, &sources, &|doing| eprintln!("assay: {doing}"))
-            .map_err(|error| Complaint::Usage(format!("cannot {error}")))?;
+        let kernel =
+            Kernel::find(spec, &sources, &|doing| say(doing)).map_err(|error| Complaint::unusable(error))?;
         if kernels.iter().any(|(_, other)| other.image == kernel.image) {
             continue;
         }
@@ -173,7 +174,7 @@ fn parameters(given: &[(String, String)]) -> BTreeMap<String, String> {
 /// What each kernel is held against.
 fn baselines(arguments: &Arguments, names: &[String]) -> Result<Option<BTreeMap<String, Run>>, Complaint> {
     let Some(path) = &arguments.baseline else { return Ok(None) };
-    let load = |path: &Path| Run::load(path).map_err(|error| Complaint::Usage(format!("cannot {error}")));
+    let load = |path: &Path| Run::load(path).map_err(|error| Complaint::unusable(error));
     let own = |name: &String| Some(path.join(folder(name))).filter(|path| path.is_dir());
     let mut baselines = BTreeMap::new();
     for name in names {
@@ -216,10 +217,9 @@ impl Bench<'_> {
         let line = self.screen.line(&name, &out);
         let run = self.session(kernel, &line).map_err(|error| error.to_string());
         let mut unwritten = line.finish(run.as_ref().err().map(String::as_str));
-        if let Ok(run) = &run
-            && let Err(why) = write(run, &out)
-        {
-            unwritten.get_or_insert(why);
+        let written = run.as_ref().ok().map(|run| record::write(run, &out));
+        if let Some(why) = written.as_ref().and_then(|written| written.trouble()) {
+            unwritten.get_or_insert(why.to_owned());
         }
         Tried { name, run, unwritten }
     }
@@ -264,7 +264,7 @@ fn show(tried: &[Tried], out: &Path, output: &Output) -> Result<(), Complaint> {
     };
     for tried in tried {
         if let Err(why) = &tried.run {
-            eprintln!("assay: {}: cannot {why}", tried.name);
+            say(format!("{}: cannot {why}", tried.name));
         }
     }
     match unwritten.or_else(|| tried.iter().find_map(|tried| tried.unwritten.clone())) {
@@ -276,8 +276,7 @@ fn show(tried: &[Tried], out: &Path, output: &Output) -> Result<(), Complaint> {
                     out.display()
                 ));
             }
-            output.flush();
-            Ok(())
+            output.end()
         }
     }
 }

@@ -1,15 +1,14 @@
 //! What is shown while kernels run side by side: one live line each on a terminal, plain lines in a pipe. Each keeps its journal.
 
 use std::cell::RefCell;
-use std::fs;
-use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use reports::{Entry, Host, JOURNAL, Journal, JournalError, Verdict};
+use reports::{Entry, Host, Journal, JournalError, Verdict, one_line};
 
-use super::screen::{Output, line};
+use super::record;
+use super::screen::{Output, is_lively, line};
 use crate::lab::Watcher;
 
 /// What is shown of all kernels.
@@ -39,8 +38,7 @@ struct Kept {
 impl Screen {
     /// A screen for so many claims and these kernels.
     pub(super) fn new(claims: usize, names: &[String]) -> Self {
-        let bars =
-            io::stdout().is_terminal().then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stdout()));
+        let bars = is_lively().then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stdout()));
         let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
         Self { output: Output::default(), bars, claims, width }
     }
@@ -80,16 +78,9 @@ impl Line<'_> {
 
     fn begin(&self, host: &Host) {
         let mut kept = self.kept.borrow_mut();
-        let begun = fs::create_dir_all(&self.out)
-            .map_err(|error| {
-                format!("cannot write to {}: {error}; name another place with --out DIR", self.out.display())
-            })
-            .and_then(|()| {
-                Journal::create(self.out.join(JOURNAL), host).map_err(|error| format!("cannot {error}"))
-            });
-        match begun {
+        match record::begin(&self.out, host) {
             Ok(journal) => kept.journal = Some(journal),
-            Err(why) => kept.broken = Some(why),
+            Err(complaint) => kept.broken = Some(complaint.to_string()),
         }
     }
 
@@ -137,7 +128,7 @@ impl Watcher for Line<'_> {
 
     fn noted(&self, note: &str) {
         self.write(|journal| journal.note(note));
-        self.print(&format!("note      {note}"));
+        self.print(&format!("note      {}", one_line(note)));
     }
 }
 

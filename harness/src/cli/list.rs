@@ -5,8 +5,14 @@ use super::selection::select;
 use super::status::{Complaint, Ending};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  assay list                       every claim, with its sentence
+  assay list vcpu/                 those below vcpu
+  assay list is:observed --names   the names of those that nothing but observation promises
+  assay list KVM_GET_MSRS refuses  those that speak of both")]
 pub(super) struct Arguments {
-    /// Which claims; all of them if not given.
+    /// Which claims [default: all of them].
     query: Vec<String>,
     /// Only the names.
     #[arg(long)]
@@ -25,6 +31,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending, Complaint> {
         };
         output.print(&format!("{line}\n"));
     }
-    output.flush();
+    output.end()?;
     Ok(Ending::Held)
 }

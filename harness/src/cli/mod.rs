@@ -6,6 +6,8 @@ mod host;
 mod lab;
 mod lab_screen;
 mod list;
+mod negation;
+mod record;
 mod replay;
 mod report;
 mod run;
@@ -15,24 +17,40 @@ mod status;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use status::Ending;
 
 /// Tests the kernel's KVM interface by trying claims: single falsifiable sentences, each with its source.
 #[derive(Debug, Parser)]
 #[command(
+    name = "assay",
     version,
     arg_required_else_help = true,
     after_help = "\
-A QUERY is any number of terms, all of which must match:
-  system, vcpu::mmap     a path prefix, or a part of a claim's name or sentence
-  needs:PIT2             a part of what a claim needs
-  source:4.7             a part of what a claim rests on; is:observed where nothing promises it
-  status:fail            a verdict: pass fail skip known surprise crash hang fault (for records)
-  -TERM                  not that
+Begin with:
+  assay host                    what this host's KVM is and has
+  assay list                    the claims that there are
+  assay run                     try them all; the record goes to target/assay
+  assay report target/assay --query status:fail
+                                what failed, each with the command that shows it again
 
-Exit status: 0 every claim held, was skipped or known; 1 something failed, crashed, hung or was a surprise; 2 usage; 3 the harness \
-or the host broke; 4 nothing could be tried; 130 interrupted."
+A QUERY is any number of terms, all of which must match:
+  vcpu::mmap, refuses           a part of a claim's name or sentence
+  vcpu/, vcpu::mmap::           the claims below a path alone
+  needs:PIT2                    a part of what a claim needs
+  source:4.7                    a part of what a claim rests on
+  is:observed                   nothing but observation promises it
+  status:fail,hang              a verdict in a record: pass, fail, skip, known,
+                                surprise, crash, hang or fault
+  -TERM, not:TERM               not that
+
+Exit status:
+  0    every claim held, was skipped or is known not to hold here
+  1    a claim failed, crashed, hung or was a surprise; or a run regressed
+  2    the command line, or a file that it names, makes no sense
+  3    the harness or the host broke
+  4    nothing could be tried, or nothing matches the query
+  130  interrupted"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -63,9 +81,14 @@ enum Command {
 pub fn main() -> ExitCode {
     crate::isolate::intercept();
     crate::lab::init::intercept();
-    let arguments = match Arguments::try_parse() {
+    let program = Arguments::command();
+    let typed = negation::spelled_out(&program, std::env::args_os().collect());
+    let arguments = match Arguments::try_parse_from(&typed) {
         Ok(arguments) => arguments,
-        Err(error) => return status::of_usage(&error),
+        Err(error) => {
+            let command = typed.get(1).and_then(|name| program.find_subcommand(name));
+            return status::of_usage(&error, command.map(clap::Command::get_name));
+        }
     };
     let ended = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
@@ -80,7 +103,7 @@ pub fn main() -> ExitCode {
     match ended {
         Ok(ending) => ending.into(),
         Err(complaint) => {
-            eprintln!("assay: {complaint}");
+            status::say(&complaint);
             Ending::from(&complaint).into()
         }
     }

@@ -1,31 +1,43 @@
 //! `assay run`: tries claims on this host, and writes the record in every format.
 
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::fs;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reports::{JOURNAL, Journal, Known, Run, formats};
+use reports::{Known, Run, reason, unknown_claims};
 
+use super::record::{self, Written};
 use super::screen::{Output, Screen};
-use super::selection::select;
-use super::status::{Complaint, Ending};
+use super::selection::{EVERYTHING, nothing, select};
+use super::status::{Complaint, Ending, say};
 use crate::expectations::{shipped_expectations, shipped_regressions};
 use crate::isolate::Limits;
 use crate::runner::{Interrupt, Settings, run as run_claims};
-use crate::{Facts, clock};
+use crate::{Facts, claims, clock};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  assay run                            every claim that this host can show
+  assay run system::get_api_version    those below one path
+  assay run vcpu refuses -mmap         of vcpu, about refusals, not about mmap
+  assay run --seed 0x2a --budget 5000  other inputs than usual, and more of them
+  assay run --out before               the record where assay diff finds it again
+
+Where /dev/kvm cannot be used, it says why and what to do about it, with
+status 4. Ctrl-C ends a run early: what was tried until then is in the record.")]
 pub(super) struct Arguments {
-    /// Which claims: a path prefix, a part of a name or sentence, or terms such as needs:PIT2; all of them if not given.
+    /// Which claims: a path prefix, a part of a name or sentence, or terms such as needs:PIT2 [default: all of them].
     query: Vec<String>,
     /// Where the record goes: run.json, the other formats, and the journal.
     #[arg(long, value_name = "DIR", default_value = "target/assay")]
     out: PathBuf,
     #[command(flatten)]
     how: How,
-    /// Do not go on in the lab where this host has no usable KVM.
+    /// Never in the lab; there is no lab yet, so that every run is here and this changes nothing.
     #[arg(long)]
     here: bool,
 }
@@ -37,15 +49,15 @@ pub(super) struct How {
     #[arg(long, value_name = "S", default_value = "0", value_parser = seed)]
     pub(super) seed: u64,
     /// How many claims are tried at once [default: four for each processor, since most of them wait].
-    #[arg(long, short, value_name = "N")]
-    jobs: Option<usize>,
+    #[arg(long, short, value_name = "N", value_parser = at_least_one::<NonZeroUsize>)]
+    jobs: Option<NonZeroUsize>,
     /// How long generated cases of one claim are tried, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 100)]
     budget: u64,
     /// How long one case may take before it is a Hang, in seconds [default: 10, and longer on a slow host].
-    #[arg(long, value_name = "SECONDS")]
-    clock: Option<u64>,
-    /// Known deviations of your own, in the form of suites/expectations/*.toml.
+    #[arg(long, value_name = "SECONDS", value_parser = at_least_one::<NonZeroU64>)]
+    clock: Option<NonZeroU64>,
+    /// Known deviations of your own beside those that are built in: TOML with a [[known]] table for each.
     #[arg(long, value_name = "FILE")]
     expectations: Vec<PathBuf>,
 }
@@ -62,39 +74,31 @@ pub(super) fn seed(text: &str) -> Result<u64, String> {
         Some(digits) => u64::from_str_radix(digits, 16),
         None => text.parse(),
     };
-    read.map_err(|error| format!("{error}: a seed is a number of 64 bits, such as 7 or 0x1f"))
+    read.map_err(|_| "a seed is a number of 64 bits, such as 7 or 0x1f".to_owned())
+}
+
+fn at_least_one<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| "give a whole number from 1 on".to_owned())
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Ending, Complaint> {
-    let claims = select(&arguments.query)?;
-    let settings = arguments.how.settings()?;
-    let facts = usable_host(arguments.here)?;
-    let settings = Settings { limits: arguments.how.limits(settings.limits), ..settings };
-    let journal = create(&arguments.out, &facts)?;
+    let Arguments { query, out, how, .. } = arguments;
+    let claims = select(query)?;
+    let settings = how.settings()?;
+    let facts = usable_host()?;
+    let settings = Settings { limits: how.limits(settings.limits), ..settings };
+    let journal = record::begin(out, &facts.host)?;
     let interrupt = Arc::new(Interrupt::default());
     on_interrupt(&interrupt)?;
     let screen = Screen::new(journal, claims.len());
     let run = run_claims(&claims, &facts, &settings, &screen, &interrupt);
     let (output, broken_journal) = screen.finish();
-    let written = write(&run, &arguments.out).map_err(Complaint::Fault).and(match broken_journal {
-        Some(why) => Err(Complaint::Fault(why)),
-        None => Ok(()),
-    });
-    show(&run, &output, &arguments.out, written.is_ok());
-    if interrupt.is_set() {
-        return Ok(Ending::Interrupted);
+    let written = record::write(&run, out);
+    show(&run, &output, out, &written);
+    if let (Written::Whole, Some(why)) = (&written, broken_journal) {
+        say(format!("{why} (run.json is whole all the same)"));
     }
-    match (Ending::of(&run), written) {
-        (Ending::Broken, Err(complaint)) => {
-            eprintln!("assay: {complaint}");
-            Ok(Ending::Broken)
-        }
-        (_, Err(complaint)) => Err(complaint),
-        (Ending::Nothing, Ok(())) => Err(Complaint::Nothing(
-            "this host meets the needs of none of these claims: assay list shows what each needs, assay host what there is".into(),
-        )),
-        (ending, Ok(())) => Ok(ending),
-    }
+    ending(&run, out, written.trouble(), interrupt.is_set())
 }
 
 impl How {
@@ -108,7 +112,7 @@ impl How {
         let default = Settings::default();
         Ok(Settings {
             seed: self.seed,
-            workers: self.jobs.unwrap_or(default.workers).max(1),
+            workers: self.jobs.map_or(default.workers, NonZeroUsize::get),
             known,
             regressions: shipped_regressions().map_err(shipped)?,
             ..default
@@ -117,13 +121,14 @@ impl How {
 
     /// The limits of one claim, once the host is known to be usable: a clock that fits its speed.
     pub(super) fn limits(&self, limits: Limits) -> Limits {
-        let clock = self.clock.map_or_else(|| clock::for_this_host(limits.clock), Duration::from_secs);
+        let own = self.clock.map(|seconds| Duration::from_secs(seconds.get()));
+        let clock = own.unwrap_or_else(|| clock::for_this_host(limits.clock));
         Limits { budget: Duration::from_millis(self.budget), clock, ..limits }
     }
 }
 
 /// The facts of a host that claims can be tried on.
-pub(super) fn usable_host(_here: bool) -> Result<Facts, Complaint> {
+pub(super) fn usable_host() -> Result<Facts, Complaint> {
     let facts = Facts::probe();
     match &facts.unusable {
         Some(why) => Err(Complaint::Nothing(why.clone())),
@@ -133,20 +138,21 @@ pub(super) fn usable_host(_here: bool) -> Result<Facts, Complaint> {
 
 pub(super) fn own_expectations(path: &Path) -> Result<Vec<Known>, Complaint> {
     let name = path.display().to_string();
-    let text = fs::read_to_string(path)
-        .map_err(|error| Complaint::Usage(format!("cannot read the expectations in {name}: {error}")))?;
-    Known::parse(&name, &text).map_err(|error| Complaint::Usage(error.to_string()))
-}
-
-fn create(out: &Path, facts: &Facts) -> Result<Journal, Complaint> {
-    let unwritable = |error: &dyn std::fmt::Display| {
+    let text = fs::read_to_string(path).map_err(|error| {
+        let why = reason(&error);
         Complaint::Usage(format!(
-            "cannot write to {}: {error}; name another place with --out DIR",
-            out.display()
+            "cannot read the expectations in {name}: {why}; name a file with [[known]] tables that can be read"
         ))
-    };
-    fs::create_dir_all(out).map_err(|error| unwritable(&error))?;
-    Journal::create(out.join(JOURNAL), &facts.host).map_err(|error| unwritable(&error))
+    })?;
+    let known = Known::parse(&name, &text).map_err(Complaint::unusable)?;
+    let names: Vec<_> = claims().iter().map(|claim| claim.name()).collect();
+    match unknown_claims(&known, names.iter().map(String::as_str)).first() {
+        Some(unknown) => {
+            let sentence = nothing(&unknown.claim, &names, EVERYTHING);
+            Err(Complaint::Usage(format!("cannot use {}: {sentence}", unknown.at)))
+        }
+        None => Ok(known),
+    }
 }
 
 pub(super) fn on_interrupt(interrupt: &Arc<Interrupt>) -> Result<(), Complaint> {
@@ -155,42 +161,53 @@ pub(super) fn on_interrupt(interrupt: &Arc<Interrupt>) -> Result<(), Complaint> 
         .map_err(|error| Complaint::Fault(format!("cannot wait for an interrupt: {error}")))
 }
 
-/// Writes the record in every format, each whole or not at all.
-pub(super) fn write(run: &Run, out: &Path) -> Result<(), String> {
-    for format in formats() {
-        let path = out.join(format.file);
-        let draft = out.join(format!(".{}.draft", format.file));
-        let written = File::create(&draft).and_then(|file| {
-            let mut file = BufWriter::new(file);
-            (format.write)(run, &mut file)?;
-            file.flush()?;
-            fs::rename(&draft, &path)
-        });
-        if let Err(error) = written {
-            let _ = fs::remove_file(&draft);
-            return Err(format!(
-                "cannot write {}: {error}; make room and render the journal with assay report, or name another place with --out DIR",
-                path.display()
-            ));
+/// Prints the record as text, and where it is. Where it could be written nowhere, what was measured must still reach somebody.
+fn show(run: &Run, output: &Output, out: &Path, written: &Written) {
+    let print = |name| {
+        let mut text = Vec::new();
+        if let Some(format) = reports::format(name)
+            && (format.write)(run, &mut text).is_ok()
+        {
+            output.print(&String::from_utf8_lossy(&text));
         }
+    };
+    print("text");
+    match written {
+        Written::Whole => {
+            let place = out.display();
+            output.print(&format!("\nThe record is in {place}, as run.json and in the other formats.\n"));
+        }
+        Written::Nowhere(_) => print("json"),
+        Written::Partly(_) | Written::Elsewhere(_) => {}
     }
-    Ok(())
+    match (output.broken(), written) {
+        (Some(why), Written::Whole | Written::Partly(_)) => {
+            say(format!("{why}: the record is in {}", out.display()));
+        }
+        (Some(why), _) => say(why),
+        (None, _) => {}
+    }
 }
 
-/// Prints the record as text. Where nobody listens, or no file could be written, what was measured must still reach somebody.
-fn show(run: &Run, output: &Output, out: &Path, is_written: bool) {
-    let mut text = Vec::new();
-    if let Some(format) = reports::format("text")
-        && (format.write)(run, &mut text).is_ok()
-    {
-        output.print(&String::from_utf8_lossy(&text));
-    }
-    if is_written {
-        output
-            .print(&format!("\nThe record is in {}, as run.json and in the other formats.\n", out.display()));
-    }
-    output.flush();
-    if output.is_closed() {
-        eprintln!("assay: standard output was closed; the record is in {}", out.display());
+/// How the run ended. Whatever is to be said beside that is said here, unless it is the only thing.
+fn ending(run: &Run, out: &Path, trouble: Option<&str>, is_interrupted: bool) -> Result<Ending, Complaint> {
+    let ending = if is_interrupted { Ending::Interrupted } else { Ending::of(run) };
+    match (ending, trouble) {
+        (Ending::Interrupted, trouble) => {
+            say(match trouble {
+                Some(trouble) => format!("interrupted, and {trouble}"),
+                None => format!("interrupted: what was tried until then is in {}", out.display()),
+            });
+            Ok(ending)
+        }
+        (Ending::Broken, Some(trouble)) => {
+            say(trouble);
+            Ok(ending)
+        }
+        (_, Some(trouble)) => Err(Complaint::Fault(trouble.to_owned())),
+        (Ending::Nothing, None) => Err(Complaint::Nothing(
+            "this host can show none of these claims: the record says what each needs, assay host what there is".into(),
+        )),
+        (_, None) => Ok(ending),
     }
 }

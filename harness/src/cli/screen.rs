@@ -1,39 +1,53 @@
 //! What is shown while a run goes on: one line that stays alive on a terminal, plain lines in a pipe.
 
-use std::io::{self, IsTerminal, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
-use reports::{Entry, Journal, Verdict};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use reports::{Entry, Journal, JournalError, Verdict, one_line, reason};
 
+use super::status::Complaint;
 use crate::Claim;
 use crate::runner::Observer;
 
 /// Standard output that may be closed at any time.
 #[derive(Debug, Default)]
 pub(super) struct Output {
-    is_closed: AtomicBool,
+    broken: OnceLock<io::Error>,
 }
 
 impl Output {
     /// Prints, unless nobody listens any more.
     pub(super) fn print(&self, text: &str) {
-        if !self.is_closed() && io::stdout().lock().write_all(text.as_bytes()).is_err() {
-            self.is_closed.store(true, Ordering::Relaxed);
+        self.attempt(|out| out.write_all(text.as_bytes()));
+    }
+
+    /// Hands on what is left, and says why not everything could be printed.
+    pub(super) fn broken(&self) -> Option<String> {
+        self.attempt(io::Write::flush);
+        self.broken.get().map(|error| match error.kind() {
+            ErrorKind::BrokenPipe => "standard output was closed".to_owned(),
+            _ => format!("cannot write to standard output ({})", reason(error)),
+        })
+    }
+
+    /// The end of a command whose whole purpose is to print: whoever closes its output has read enough.
+    pub(super) fn end(&self) -> Result<(), Complaint> {
+        match self.broken() {
+            Some(why) if self.broken.get().is_some_and(|error| error.kind() != ErrorKind::BrokenPipe) => {
+                Err(Complaint::Fault(format!("{why}: make room, or send it elsewhere")))
+            }
+            _ => Ok(()),
         }
     }
 
-    /// Whether somebody closed it.
-    pub(super) fn is_closed(&self) -> bool {
-        self.is_closed.load(Ordering::Relaxed)
-    }
-
-    /// Hands on what is left; a failure means that it is closed.
-    pub(super) fn flush(&self) {
-        if io::stdout().flush().is_err() {
-            self.is_closed.store(true, Ordering::Relaxed);
+    fn attempt(&self, act: impl FnOnce(&mut io::StdoutLock<'static>) -> io::Result<()>) {
+        if self.broken.get().is_none()
+            && let Err(error) = act(&mut io::stdout().lock())
+        {
+            // Another thread may have been the first to find out: it does not matter which.
+            let _ = self.broken.set(error);
         }
     }
 }
@@ -54,24 +68,25 @@ struct Kept {
 impl Screen {
     /// A screen for a run of so many claims.
     pub(super) fn new(journal: Journal, claims: usize) -> Self {
-        let bar = io::stdout().is_terminal().then(|| bar(claims));
+        let bar = is_lively().then(|| bar(claims));
         let kept = Kept { journal, broken: None, bad: 0 };
         Self { output: Output::default(), bar, kept: Mutex::new(kept) }
     }
 
     /// Takes the live line away; says what became of the journal.
     pub(super) fn finish(self) -> (Output, Option<String>) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+        match &self.bar {
+            Some(bar) => bar.finish_and_clear(),
+            None => self.output.print("\n"),
         }
         let kept = self.kept.into_inner().unwrap_or_else(PoisonError::into_inner);
         (self.output, kept.broken)
     }
 
-    fn write(&self, act: impl FnOnce(&mut Journal) -> Result<(), reports::JournalError>) {
+    fn write(&self, act: impl FnOnce(&mut Journal) -> Result<(), JournalError>) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = act(&mut kept.journal) {
-            kept.broken.get_or_insert(error.to_string());
+            kept.broken.get_or_insert(format!("cannot {error}"));
         }
     }
 }
@@ -115,13 +130,20 @@ impl Observer for Screen {
 pub(super) fn line(entry: &Entry) -> String {
     let why = match (&entry.why, entry.verdict) {
         (_, Verdict::Pass) | (None, _) => String::new(),
-        (Some(why), _) => format!(": {}", why.lines().next().unwrap_or_default()),
+        (Some(why), _) => format!(": {}", one_line(why.lines().next().unwrap_or_default())),
     };
     format!("{:<9} {}{why}", entry.verdict, entry.name)
 }
 
+/// Whether standard output is a terminal that can take a line back.
+pub(super) fn is_lively() -> bool {
+    let is_dumb = std::env::var_os("TERM").is_none_or(|terminal| terminal == "dumb");
+    io::stdout().is_terminal() && !is_dumb
+}
+
 fn bar(claims: usize) -> ProgressBar {
-    let bar = ProgressBar::new(claims as u64);
+    // Where standard output is a terminal, standard error may still be a file.
+    let bar = ProgressBar::with_draw_target(Some(claims as u64), ProgressDrawTarget::stdout());
     if let Ok(style) =
         ProgressStyle::with_template("{spinner} {pos}/{len} {elapsed} {prefix:.red} {wide_msg:.dim}")
     {

@@ -5,9 +5,12 @@ use reports::{Query, near};
 use super::status::Complaint;
 use crate::{Claim, claims};
 
+/// Where to look for the claims that there are.
+pub(super) const EVERYTHING: &str = "assay list shows what there is";
+
 /// Reads a query that was typed as one or several arguments.
 pub(super) fn parse(query: &[String]) -> Result<Query, Complaint> {
-    Query::parse(&query.join(" ")).map_err(|error| Complaint::Usage(error.to_string()))
+    Query::parse(&query.join(" ")).map_err(Complaint::unusable)
 }
 
 /// The claims that a query names; a complaint with the near names where it names none.
@@ -28,18 +31,18 @@ pub(super) fn select(query: &[String]) -> Result<Vec<&'static Claim>, Complaint>
     let selected: Vec<_> = all.iter().copied().filter(|claim| names(&parsed, claim)).collect();
     if selected.is_empty() {
         let names: Vec<_> = all.iter().map(|claim| claim.name()).collect();
-        return Err(Complaint::Nothing(nothing(&query.join(" "), &names)));
+        return Err(Complaint::Nothing(nothing(&query.join(" "), &names, EVERYTHING)));
     }
     Ok(selected)
 }
 
-/// The sentence for a query that names nothing.
-pub(super) fn nothing(query: &str, names: &[String]) -> String {
+/// The sentence for a query that names nothing: the names that are near, or where to look.
+pub(super) fn nothing(query: &str, names: &[String], everything: &str) -> String {
     let near = near(query, names.iter().map(String::as_str));
-    let cure = if near.is_empty() {
-        "assay list shows what there is".to_owned()
-    } else {
-        format!("near it are {}", near.join(", "))
+    let cure = match near.as_slice() {
+        [] => everything.to_owned(),
+        [only] => format!("near it is {only}"),
+        near => format!("near it are {}", near.join(", ")),
     };
     format!("no claim matches `{query}`: {cure}")
 }

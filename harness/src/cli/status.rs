@@ -1,8 +1,11 @@
 //! Exit statuses, and the one sentence that is said where something cannot be done.
 
+use std::fmt::Display;
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
-use reports::{Run, Verdict};
+use clap::error::ErrorKind as UsageKind;
+use reports::{Run, Verdict, one_line};
 
 /// How a command ended, which is the program's exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,9 +77,78 @@ impl From<&Complaint> for Ending {
     }
 }
 
-/// Prints what the parser has to say: help is no error.
-pub(super) fn of_usage(error: &clap::Error) -> ExitCode {
-    // Where even this cannot be printed, the status still tells.
-    let _ = error.print();
+impl Complaint {
+    /// Of an error that completes "cannot …", about something that the command line names.
+    pub(super) fn unusable(error: impl Display) -> Self {
+        Self::Usage(format!("cannot {error}"))
+    }
+
+    /// Of an error in writing to a place that the command line names: a disk that is full is the host's fault, anything else speaks
+    /// against the place.
+    pub(super) fn of_writing(error: &io::Error, sentence: String) -> Self {
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Fault(sentence),
+            _ => Self::Usage(sentence),
+        }
+    }
+}
+
+/// Says one sentence on standard error, on one line.
+pub(super) fn say(sentence: impl Display) {
+    let line = format!("assay: {}\n", one_line(&sentence.to_string()));
+    // Where nobody listens there either, the status still tells.
+    let _ = io::stderr().write_all(line.as_bytes());
+}
+
+/// Says what the parser has to say: help and the version are no errors.
+pub(super) fn of_usage(error: &clap::Error, command: Option<&str>) -> ExitCode {
+    let is_help = matches!(
+        error.kind(),
+        UsageKind::DisplayHelp
+            | UsageKind::DisplayHelpOnMissingArgumentOrSubcommand
+            | UsageKind::DisplayVersion
+    );
+    if is_help {
+        let _ = error.print();
+    } else {
+        say(usage(&error.render().to_string(), command));
+    }
     if error.use_stderr() { Ending::Usage.into() } else { Ending::Held.into() }
+}
+
+/// One sentence of the paragraphs that the parser makes: what is wrong, its tip, and where to read on.
+fn usage(rendered: &str, command: Option<&str>) -> String {
+    let paragraphs: Vec<_> = rendered.split("\n\n").map(one_line).collect();
+    let beginning = |start: &str| paragraphs.iter().find_map(|paragraph| paragraph.strip_prefix(start));
+    let wrong = beginning("error: ").unwrap_or("the command line makes no sense");
+    // That an option may also be an argument behind `--` helps nobody here: a term is written `not:term`.
+    let tip = beginning("tip: ").filter(|tip| !tip.starts_with("to pass "));
+    let tip = tip.map(|tip| format!(" ({tip})")).unwrap_or_default();
+    let command = command.map(|command| format!("{command} ")).unwrap_or_default();
+    format!("{wrong}{tip}; assay {command}--help shows what can be written")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::usage;
+
+    #[test]
+    fn what_the_parser_says_becomes_one_sentence() {
+        let said = "error: the following required arguments were not provided:\n  <BEFORE>\n  <AFTER>\n\n\
+                    Usage: assay diff <BEFORE> <AFTER> [QUERY]...\n\nFor more information, try '--help'.\n";
+        assert_eq!(
+            usage(said, Some("diff")),
+            "the following required arguments were not provided: <BEFORE> <AFTER>; \
+             assay diff --help shows what can be written"
+        );
+    }
+
+    #[test]
+    fn its_tip_is_kept() {
+        let said = "error: unrecognized subcommand 'rum'\n\n  tip: a similar subcommand exists: 'run'\n\nUsage: assay <COMMAND>\n";
+        assert_eq!(
+            usage(said, None),
+            "unrecognized subcommand 'rum' (a similar subcommand exists: 'run'); assay --help shows what can be written"
+        );
+    }
 }

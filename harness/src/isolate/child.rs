@@ -1,48 +1,50 @@
 //! Inside the child: tries the cases that the task names, and writes down each before it begins and what became of them.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use serde::Serialize;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde::{Deserialize, Serialize};
 
-use super::task::{Said, Task, Tried, What};
+use super::record::Pen;
+use super::task::{Ending, Said, Task, Tried, What};
 use crate::claim::claims;
-use crate::{Body, Case, HostFault, Stop, check};
+use crate::{Body, Broken, Case, HostFault, Stop, check};
 
-/// The record that the child writes: one JSON value a line.
-pub(super) struct Record(pub(super) File);
+/// The exit status of a child whose claim panicked, as that of any Rust program.
+pub(super) const PANICKED: i32 = 101;
+/// How many descriptors a claim may not have, so that what it leaves open can be looked at even where it took all of them.
+const SPARE: u64 = 8;
+
+/// The last panic.
+static PANIC: Mutex<Option<Broken>> = Mutex::new(None);
 
 /// A line of the record.
-#[derive(Serialize, serde::Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(super) enum Line {
     Tried(Tried),
     Said(Said),
 }
 
-impl Record {
-    fn write(&mut self, line: &Line) -> Result<(), Stop> {
-        let fault = |error: &dyn std::error::Error| {
-            Stop::HostFault(HostFault(format!("cannot write the case down: {error}")))
-        };
-        let mut text = serde_json::to_vec(line).map_err(|error| fault(&error))?;
-        text.push(b'\n');
-        self.0.write_all(&text).map_err(|error| fault(&error))
-    }
-}
-
-/// Tries the task's cases.
-pub(super) fn run(task: &Task, record: &mut Record) {
+/// Tries the task's cases; false where one panicked.
+pub(super) fn run(task: &Task, pen: &mut Pen) -> bool {
+    spare_descriptors();
+    note_panics();
     let before = descriptors();
-    let mut trial = Trial { record, cases: 0, reached: 0 };
-    let ended = trial.run(task);
+    let mut trial = Trial { pen, cases: 0, reached: 0, skipped: None };
+    let ending = match catch_unwind(AssertUnwindSafe(|| trial.run(task))) {
+        Ok(Ok(progress)) => progress.into(),
+        Ok(Err(stop)) => Ending::Stopped(stop),
+        Err(_) => Ending::Panicked(last_panic()),
+    };
+    let has_panicked = matches!(ending, Ending::Panicked(_));
     let (cases, reached) = (trial.cases, trial.reached);
-    let open = left_open(&before);
-    let said =
-        Said { exhausted: matches!(ended, Ok(Progress::Exhausted)), stop: ended.err(), cases, reached, open };
     // Where even this cannot be written, the missing line tells the runner so.
-    let _ = record.write(&Line::Said(said));
+    let _ = pen.write(&Line::Said(Said { ending, cases, reached, open: left_open(&before) }));
+    !has_panicked
 }
 
 /// The seed of a run's case: each claim and each case has its own, whatever else is tried.
@@ -59,10 +61,20 @@ enum Progress {
     Exhausted,
 }
 
+impl From<Progress> for Ending {
+    fn from(progress: Progress) -> Self {
+        match progress {
+            Progress::Done => Self::Held,
+            Progress::Exhausted => Self::Exhausted,
+        }
+    }
+}
+
 struct Trial<'a> {
-    record: &'a mut Record,
+    pen: &'a mut Pen,
     cases: u64,
     reached: u64,
+    skipped: Option<String>,
 }
 
 impl Trial<'_> {
@@ -74,7 +86,7 @@ impl Trial<'_> {
         match &task.what {
             What::Cases { seed, regressions } => {
                 for input in regressions {
-                    self.attempt(&*body, None, input.clone())?;
+                    self.one_of_many(&*body, None, input.clone())?;
                 }
                 self.cases(&*body, task, *seed)
             }
@@ -98,9 +110,28 @@ impl Trial<'_> {
             }
             let seed = case_seed(run, &task.claim, index);
             let case = body.case(seed)?;
-            self.attempt(body, Some(seed), case.input()?)?;
+            self.one_of_many(body, Some(seed), case.input()?)?;
         }
-        Ok(Progress::Done)
+        match self.skipped.take() {
+            Some(why) if self.reached == 0 => Err(Stop::Skip(why)),
+            _ => Ok(Progress::Done),
+        }
+    }
+
+    /// Tries a case beside others: that this host cannot show one input says nothing of the next.
+    fn one_of_many(
+        &mut self,
+        body: &dyn Body,
+        seed: Option<u64>,
+        input: Vec<serde_json::Value>,
+    ) -> Result<Progress, Stop> {
+        match self.attempt(body, seed, input) {
+            Err(Stop::Skip(why)) => {
+                self.skipped.get_or_insert(why);
+                Ok(Progress::Done)
+            }
+            other => other,
+        }
     }
 
     fn attempt(
@@ -109,11 +140,12 @@ impl Trial<'_> {
         seed: Option<u64>,
         input: Vec<serde_json::Value>,
     ) -> Result<Progress, Stop> {
-        self.record.write(&Line::Tried(Tried { seed, input: input.clone() }))?;
+        self.pen.write(&Line::Tried(Tried { seed, input: input.clone() }))?;
         self.cases += 1;
         let before = check::made();
         let outcome = body.attempt(&input);
-        if check::made() > before {
+        let has_skipped = matches!(outcome, Err(Stop::Skip(_)));
+        if check::made() > before && !has_skipped {
             self.reached += 1;
         }
         outcome.map(|()| Progress::Done)
@@ -131,9 +163,41 @@ fn stepped(body: &dyn Body, seed: u64, steps: &str) -> Result<Option<Box<dyn Cas
     Ok(Some(case))
 }
 
+/// Notes what each panic says and where, before it is printed as usual: what is printed may be cut off or mixed up.
+fn note_panics() {
+    let print = panic::take_hook();
+    panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
+        let payload = info.payload();
+        let said = payload.downcast_ref::<&str>().copied();
+        let said = said.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let panic = Broken {
+            why: format!("it panicked: {}", said.unwrap_or("without a word")),
+            at: info.location().map(crate::outcome::line_of).unwrap_or_default(),
+            ..Broken::default()
+        };
+        *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
+        print(info);
+    }));
+}
+
+fn last_panic() -> Box<Broken> {
+    let panic = PANIC.lock().unwrap_or_else(PoisonError::into_inner).take();
+    Box::new(panic.unwrap_or_else(|| Broken { why: "it panicked".into(), ..Broken::default() }))
+}
+
+/// Keeps some descriptors from the claim.
+fn spare_descriptors() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let current = maximum.map(|most| most.saturating_sub(SPARE));
+    let _ = setrlimit(Resource::Nofile, Rlimit { current, maximum });
+}
+
 /// Every open descriptor, with what it refers to.
 fn descriptors() -> BTreeMap<String, String> {
-    fs::read_dir("/proc/self/fd")
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let own = format!("/proc/{}/fd", std::process::id());
+    let open = fs::read_dir("/proc/self/fd")
         .into_iter()
         .flatten()
         .filter_map(|entry| {
@@ -141,8 +205,10 @@ fn descriptors() -> BTreeMap<String, String> {
             let target = fs::read_link(entry.path()).ok()?;
             Some((entry.file_name().into_string().ok()?, target.to_string_lossy().into_owned()))
         })
-        .filter(|(_, target)| !target.starts_with("/proc/"))
-        .collect()
+        .filter(|(_, target)| *target != own)
+        .collect();
+    let _ = setrlimit(Resource::Nofile, Rlimit { current, maximum });
+    open
 }
 
 fn left_open(before: &BTreeMap<String, String>) -> Vec<String> {

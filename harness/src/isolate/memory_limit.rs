@@ -1,5 +1,5 @@
 //! A control group that bounds what a claim and all that it starts may take, memory of the kernel for its VMs included; where none
-//! can be made, the keeper watches the child's resident memory instead.
+//! can be made, the keeper watches the resident memory of what it has started instead.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,6 +27,7 @@ impl ControlGroup {
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let name = format!("assay-{}-{serial}", std::process::id());
         parents().into_iter().find_map(|parent| {
+            remove_stale(&parent);
             let group = Self(parent.join(&name));
             fs::create_dir(&group.0).ok()?;
             let version = VERSIONS.iter().find(|version| group.0.join(version.limit).exists())?;
@@ -47,9 +48,30 @@ impl Drop for ControlGroup {
     }
 }
 
+/// Removes the empty groups of runners that were killed.
+fn remove_stale(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let runner =
+            name.to_str().and_then(|name| name.strip_prefix("assay-")?.split_once('-')).map(|(pid, _)| pid);
+        if runner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+}
+
 /// Enters a group; this process's children follow.
 pub(super) fn enter(group: &Path) -> std::io::Result<()> {
     fs::write(group.join("cgroup.procs"), "0")
+}
+
+/// Leaves a group that nothing else is in, and removes it: a runner that was killed cannot.
+pub(super) fn leave(group: &Path) {
+    if let Some(parent) = group.parent()
+        && enter(parent).is_ok()
+    {
+        let _ = fs::remove_dir(group);
+    }
 }
 
 /// How many processes the kernel has killed in a group for lack of memory.
@@ -61,13 +83,40 @@ pub(super) fn kills(group: &Path) -> u64 {
         .unwrap_or(0)
 }
 
+/// Whether what this process has started takes more than so many bytes, pages that several of them share counted once.
+pub(super) fn takes_more_than(most: u64) -> bool {
+    let mut processes = children(&std::process::id().to_string());
+    let mut next = 0;
+    while let Some(pid) = processes.get(next) {
+        let more = children(pid);
+        processes.extend(more);
+        next += 1;
+    }
+    let resident = processes.iter().map(|pid| resident(pid));
+    // The proportional size is exact, but takes the kernel long to tell: it is asked for where the resident one is in doubt.
+    resident.sum::<u64>() > most && processes.iter().map(|pid| proportional(pid)).sum::<u64>() > most
+}
+
+fn children(pid: &str) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let children = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    children.flat_map(|pids| pids.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
 /// The resident memory of a process, in bytes.
-pub(super) fn resident(pid: i32) -> u64 {
-    let pages = fs::read_to_string(format!("/proc/{pid}/statm"))
-        .ok()
-        .and_then(|text| text.split_whitespace().nth(1)?.parse::<u64>().ok())
-        .unwrap_or(0);
-    pages * rustix::param::page_size() as u64
+fn resident(pid: &str) -> u64 {
+    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
+    let pages = statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    pages.unwrap_or(0) * rustix::param::page_size() as u64
+}
+
+/// Its share of the memory that is resident, in bytes; all of it where the kernel does not tell.
+fn proportional(pid: &str) -> u64 {
+    let told = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok().and_then(|text| {
+        let share = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+        share.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+    });
+    told.map_or_else(|| resident(pid), |kilobytes| kilobytes << 10)
 }
 
 /// Where a group with a memory controller could be made: below the group that this process is in.

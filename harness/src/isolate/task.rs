@@ -5,12 +5,15 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::Stop;
+use crate::{Broken, Stop};
+
+/// How the name of a child's process begins; its task's serial number follows, in hexadecimal.
+pub(crate) const NAME: &str = "claim-";
 
 /// One child's work.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Task {
-    /// Unique in the run; the child is named `claim-SERIAL`, by which the kernel's log can be pinned to it.
+    /// Unique on the host; the child is named for it, so that the kernel's log can be pinned to it.
     pub serial: u64,
     /// The claim's name.
     pub claim: String,
@@ -18,6 +21,13 @@ pub struct Task {
     pub what: What,
     /// What they may take.
     pub limits: Limits,
+}
+
+impl Task {
+    /// The name of the child's process.
+    pub(super) fn process_name(&self) -> String {
+        format!("{NAME}{:x}", self.serial)
+    }
 }
 
 /// Which cases of a claim are tried.
@@ -80,16 +90,27 @@ pub struct Tried {
 /// What the child wrote down at its end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Said {
-    /// Why it stopped; none where every case held.
-    pub stop: Option<Stop>,
-    /// Whether the steps led past the smallest input, so that nothing was tried.
-    pub exhausted: bool,
+    /// What its cases came to.
+    pub ending: Ending,
     /// How many cases it tried.
     pub cases: u64,
     /// How many of them made a check.
     pub reached: u64,
     /// What the descriptors refer to that it left open.
     pub open: Vec<String>,
+}
+
+/// What the cases that a child tried came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Ending {
+    /// Every case held.
+    Held,
+    /// The steps led past the smallest input, so that nothing was tried.
+    Exhausted,
+    /// One stopped.
+    Stopped(Stop),
+    /// One panicked, and where.
+    Panicked(Box<Broken>),
 }
 
 /// How the child ended.
@@ -105,6 +126,9 @@ pub enum End {
     OutOfMemory,
 }
 
+/// What a keeper answers: a report, or why there is none.
+pub(super) type Answer = Result<Report, String>;
+
 /// What a keeper tells of a task.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {
@@ -116,8 +140,12 @@ pub struct Report {
     pub tried: Option<Tried>,
     /// How many cases it began.
     pub begun: u64,
-    /// How many processes it left behind, all killed.
+    /// How many processes it left behind that were killed.
     pub left_behind: usize,
+    /// How many of its processes, itself among them, could not be killed.
+    pub surviving: usize,
+    /// Where it was when its clock ran out.
+    pub whereabouts: Vec<String>,
     /// The end of what it printed.
     pub output: String,
     /// From the fork to the end, in milliseconds.

@@ -61,7 +61,7 @@ commands! {
     KVM_CHECK_EXTENSION = 0xae03 on [System, Vm];
     KVM_GET_VCPU_MMAP_SIZE = 0xae04 on [System];
     KVM_GET_SUPPORTED_CPUID = 0xc008ae05 on [System];
-    KVM_TRACE_ENABLE = 0x4004ae06 on [System];
+    KVM_TRACE_ENABLE = 0x4008ae06 on [System];
     KVM_TRACE_PAUSE = 0xae07 on [System];
     KVM_TRACE_DISABLE = 0xae08 on [System];
     KVM_GET_EMULATED_CPUID = 0xc008ae09 on [System];

@@ -1,10 +1,10 @@
 //! The kernel's entry for 32-bit programs, reached from 64-bit code by `int 0x80`: the same descriptors, the same commands, but
 //! arguments of 32 bits, structures of the i386 layout, and the compat dispatch.
-#![expect(unsafe_code, reason = "enters the kernel by int 0x80 and maps memory below 4 GiB")]
+#![expect(unsafe_code, reason = "enters the kernel by int 0x80")]
 
 use std::os::fd::AsRawFd;
 
-use super::{Command, Descriptor, EFAULT, Errno, Plain, Refused};
+use super::{Command, CompatBuffer, Descriptor, EFAULT, Errno, KVM_GET_DIRTY_LOG, Plain, Refused, raw};
 
 /// `ioctl`'s number for 32-bit programs.
 const IOCTL: u32 = 54;
@@ -28,6 +28,9 @@ impl Compat {
     }
 
     /// Sends a command with a structure.
+    ///
+    /// An address inside the structure that KVM or a guest would write through is refused here with EFAULT, unless no mapping
+    /// can have it.
     #[track_caller]
     pub fn send(
         self,
@@ -35,9 +38,53 @@ impl Compat {
         command: Command,
         bytes: &mut CompatBuffer,
     ) -> Result<i32, Refused> {
-        // SAFETY: the bytes are borrowed mutably and followed by an inaccessible page; any address inside them is 32 bits wide
-        // and was laid there by `put`, which takes numbers, or is the address of another such buffer.
+        if raw::inner_address(command).is_some_and(|offset| raw::is_user(inner(command, bytes, offset))) {
+            return Err(Refused::new(command.name, EFAULT));
+        }
+        // SAFETY: no address inside the bytes leads to memory of ours that is written through it.
+        unsafe { self.send_holding_address(to, command, bytes) }
+    }
+
+    /// Sends a command with a structure that holds an address.
+    ///
+    /// # Safety
+    /// What the kernel may write through the address inside `bytes` stays valid, and is not taken for anything else, for as
+    /// long as the kernel keeps it: for a memory slot, as long as the VM lives.
+    #[track_caller]
+    pub(super) unsafe fn send_holding_address(
+        self,
+        to: &impl Descriptor,
+        command: Command,
+        bytes: &mut CompatBuffer,
+    ) -> Result<i32, Refused> {
+        // SAFETY: the bytes are borrowed mutably and followed by an inaccessible page; for an address inside them, the caller's
+        // promise.
         unsafe { enter(to, command, bytes.address()) }.map_err(Refused::of(command.name))
+    }
+
+    /// Sends a command that fills a structure.
+    #[track_caller]
+    pub fn read<T: Plain>(self, from: &impl Descriptor, command: Command) -> Result<T, Refused> {
+        let mut bytes = CompatBuffer::zeroed(size_of::<T>())?;
+        self.send(from, command, &mut bytes)?;
+        Ok(bytes.get(0))
+    }
+
+    /// Sends a command that reads a structure.
+    #[track_caller]
+    pub fn write<T: Plain>(self, to: &impl Descriptor, command: Command, value: T) -> Result<i32, Refused> {
+        self.send(to, command, &mut CompatBuffer::holding(value)?)
+    }
+}
+
+/// The address inside the structure, as the kernel reads it from a 32-bit caller.
+fn inner(command: Command, bytes: &CompatBuffer, offset: usize) -> u64 {
+    if command.number == KVM_GET_DIRTY_LOG.number && bytes.len() >= offset + 4 {
+        bytes.get::<u32>(offset).into()
+    } else if bytes.len() >= offset + 8 {
+        bytes.get(offset)
+    } else {
+        0
     }
 }
 
@@ -62,74 +109,4 @@ unsafe fn enter(to: &impl Descriptor, command: Command, argument: u32) -> Result
         );
     }
     if answer < 0 { Err(Errno(-answer)) } else { Ok(answer) }
-}
-
-/// Bytes below 4 GiB that end where an inaccessible page begins.
-#[derive(Debug)]
-pub struct CompatBuffer {
-    mapping: *mut u8,
-    mapped: usize,
-    length: usize,
-}
-
-impl CompatBuffer {
-    /// `length` bytes of zero.
-    pub fn zeroed(length: usize) -> Result<Self, Errno> {
-        let mapped = length.next_multiple_of(4096) + 4096;
-        // SAFETY: a new private mapping at an address of the kernel's choice, below 2 GiB.
-        let mapping = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                mapped,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_32BIT,
-                -1,
-                0,
-            )
-        };
-        if mapping == libc::MAP_FAILED {
-            return Err(Errno::last());
-        }
-        // SAFETY: the last page of the mapping just made.
-        let guarded = unsafe { libc::mprotect(mapping.byte_add(mapped - 4096), 4096, libc::PROT_NONE) };
-        let buffer = Self { mapping: mapping.cast(), mapped, length };
-        if guarded == 0 { Ok(buffer) } else { Err(Errno::last()) }
-    }
-
-    /// The address of the first byte.
-    pub fn address(&self) -> u32 {
-        u32::try_from(self.start() as usize).expect("the mapping lies below 2 GiB")
-    }
-
-    /// The value that lies `offset` bytes in.
-    ///
-    /// # Panics
-    /// Where the value does not lie within the bytes.
-    pub fn get<T: Plain>(&self, offset: usize) -> T {
-        assert!(offset + size_of::<T>() <= self.length, "offset {offset} lies past the buffer");
-        // SAFETY: within the mapping, any bytes make a plain value, and no reference to them is ever made.
-        unsafe { self.start().add(offset).cast::<T>().read_unaligned() }
-    }
-
-    /// Lays a value `offset` bytes in.
-    ///
-    /// # Panics
-    /// Where the value does not lie within the bytes.
-    pub fn put<T: Plain>(&mut self, offset: usize, value: T) {
-        assert!(offset + size_of::<T>() <= self.length, "offset {offset} lies past the buffer");
-        // SAFETY: within the mapping, borrowed mutably.
-        unsafe { self.start().add(offset).cast::<T>().write_unaligned(value) }
-    }
-
-    fn start(&self) -> *mut u8 {
-        // SAFETY: within the mapping, which holds the bytes, rounded up to pages, and one page more.
-        unsafe { self.mapping.add(self.mapped - 4096 - self.length) }
-    }
-}
-
-impl Drop for CompatBuffer {
-    fn drop(&mut self) {
-        // SAFETY: this value's own mapping, to which no reference is ever made.
-        unsafe { libc::munmap(self.mapping.cast(), self.mapped) };
-    }
 }

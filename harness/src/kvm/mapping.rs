@@ -3,7 +3,7 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::{Errno, Plain};
+use super::{Errno, Plain, Refused};
 
 /// A shared or private mapping of a descriptor, unmapped when dropped.
 ///
@@ -73,6 +73,18 @@ impl Mapping {
             0 => Ok(()),
             _ => Err(Errno::last()),
         }
+    }
+
+    /// Makes the mapping longer or shorter, moving it where it cannot grow in place.
+    #[track_caller]
+    pub fn resize(&mut self, length: usize) -> Result<(), Refused> {
+        // SAFETY: the mapping is this value's own, borrowed mutably, and no reference to its bytes is ever made.
+        let start = unsafe { libc::mremap(self.start.cast(), self.length, length, libc::MREMAP_MAYMOVE) };
+        if start == libc::MAP_FAILED {
+            return Err(Refused::new("mremap", Errno::last()));
+        }
+        (self.start, self.length) = (start.cast(), length);
+        Ok(())
     }
 }
 

@@ -6,9 +6,11 @@ mod buffer;
 mod cap;
 mod command;
 mod compat;
-
+mod compat_buffer;
+mod compat_vm;
 mod descriptor;
 mod device;
+mod dirty_log;
 mod errno;
 mod exit;
 mod list;
@@ -17,6 +19,7 @@ mod memory;
 mod plain;
 mod raw;
 mod system;
+mod uevent;
 mod vcpu;
 mod vm;
 
@@ -24,8 +27,8 @@ pub use attribute::get_attribute;
 pub use buffer::Guarded;
 pub use cap::*;
 pub use command::*;
-pub use compat::{Compat, CompatBuffer};
-
+pub use compat::Compat;
+pub use compat_buffer::CompatBuffer;
 pub use descriptor::{Argument, Descriptor, Kind, Refused};
 pub use device::{Device, GuestMemfd, Stats};
 pub use errno::*;
@@ -35,6 +38,7 @@ pub use mapping::Mapping;
 pub use memory::Memory;
 pub use plain::Plain;
 pub use system::Kvm;
+pub use uevent::{Uevent, Uevents, VmEvent};
 pub use vcpu::Vcpu;
 pub use vm::Vm;
 

@@ -35,6 +35,7 @@ plain!(
     abi::kvm_create_guest_memfd,
     abi::kvm_debugregs,
     abi::kvm_device_attr,
+    abi::kvm_dirty_gfn,
     abi::kvm_enable_cap,
     abi::kvm_fpu,
     abi::kvm_guest_debug,

@@ -4,8 +4,8 @@
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::{
-    Argument, Command, EFAULT, Errno, Guarded, KVM_GET_DEVICE_ATTR, KVM_GET_DIRTY_LOG, KVM_MEMORY_ENCRYPT_OP,
-    KVM_SET_USER_MEMORY_REGION, KVM_SET_USER_MEMORY_REGION2,
+    Argument, Command, EFAULT, Errno, Guarded, KVM_GET_DEVICE_ATTR, KVM_GET_DIRTY_LOG, KVM_GET_ONE_REG,
+    KVM_MEMORY_ENCRYPT_OP, KVM_SET_USER_MEMORY_REGION, KVM_SET_USER_MEMORY_REGION2,
 };
 
 /// The first address above user space, with 5-level paging.
@@ -73,20 +73,28 @@ unsafe fn ioctl(fd: BorrowedFd<'_>, command: Command, argument: u64) -> Result<i
     if answer < 0 { Err(Errno::last()) } else { Ok(i32::try_from(answer).unwrap_or(i32::MAX)) }
 }
 
-/// Where in the structure of `command` an address lies that KVM or a guest writes through.
-fn inner_address(command: Command) -> Option<usize> {
-    match command {
-        KVM_SET_USER_MEMORY_REGION | KVM_SET_USER_MEMORY_REGION2 => Some(24),
-        KVM_GET_DEVICE_ATTR => Some(16),
-        KVM_GET_DIRTY_LOG | KVM_MEMORY_ENCRYPT_OP => Some(8),
-        _ => None,
-    }
+/// The commands whose structure holds an address that KVM or a guest writes through, and where in it the address lies.
+const HOLDING_AN_ADDRESS: [(Command, usize); 6] = [
+    (KVM_SET_USER_MEMORY_REGION, 24),
+    (KVM_SET_USER_MEMORY_REGION2, 24),
+    (KVM_GET_DEVICE_ATTR, 16),
+    (KVM_GET_DIRTY_LOG, 8),
+    (KVM_MEMORY_ENCRYPT_OP, 8),
+    (KVM_GET_ONE_REG, 8),
+];
+
+/// Where in the structure of `command` an address lies that KVM or a guest writes through. The number alone decides: whoever
+/// makes a command may give it any name.
+pub(super) fn inner_address(command: Command) -> Option<usize> {
+    let holding = HOLDING_AN_ADDRESS.iter().find(|(holding, _)| holding.number == command.number);
+    holding.map(|(_, offset)| *offset)
 }
 
 fn inner(bytes: &Guarded, offset: usize) -> u64 {
     if bytes.len() < offset + 8 { 0 } else { bytes.get(offset) }
 }
 
-fn is_user(address: u64) -> bool {
+/// Whether a mapping can have this address.
+pub(super) fn is_user(address: u64) -> bool {
     (FIRST_PAGE..USER_END).contains(&address)
 }

@@ -47,8 +47,16 @@ impl Vm {
     /// KVM_CREATE_VCPU.
     #[track_caller]
     pub fn create_vcpu(&self, id: u64) -> Result<Vcpu, Refused> {
-        let answer = self.value(KVM_CREATE_VCPU, id)?;
-        Ok(Vcpu::new(own(answer), self.keep.clone()))
+        self.value(KVM_CREATE_VCPU, id).map(|answer| self.vcpu_from_answer(answer))
+    }
+
+    pub(super) fn vcpu_from_answer(&self, answer: i32) -> Vcpu {
+        Vcpu::new(own(answer), self.keep.clone())
+    }
+
+    /// Keeps guest memory for as long as the VM could reach it.
+    pub(super) fn keep(&self, memory: &Arc<Memory>) {
+        self.keep.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(memory));
     }
 
     /// KVM_CREATE_IRQCHIP.
@@ -93,7 +101,7 @@ impl Vm {
         };
         let mut bytes = Guarded::zeroed(size_of_val(&region));
         bytes.put(0, &region);
-        self.keep.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(memory));
+        self.keep(memory);
         // SAFETY: the memory is kept by every descriptor that holds the VM, and reached by volatile access alone.
         unsafe { raw::send_holding_address(self.as_fd(), KVM_SET_USER_MEMORY_REGION, &mut bytes) }
             .map(drop)
@@ -147,7 +155,7 @@ pub(super) fn stats(of: &impl Descriptor) -> Result<Stats, Refused> {
 }
 
 /// Owns a descriptor that the kernel has just answered with.
-fn own(answer: i32) -> OwnedFd {
+pub(super) fn own(answer: i32) -> OwnedFd {
     assert!(answer >= 0, "the kernel answered with a descriptor");
     // SAFETY: the kernel has just made the descriptor for this process, and nothing else knows its number.
     let fd = unsafe { OwnedFd::from_raw_fd(answer) };

@@ -10,6 +10,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use crate::isolate::NAME;
+
 /// How many lines of a splat are kept.
 const KEPT: usize = 40;
 /// What begins a splat.
@@ -24,6 +26,9 @@ const BEGINNINGS: [&str; 9] = [
     "UBSAN:",
     "KASAN:",
 ];
+
+/// What stands before the name of the task that was running.
+const TASK: &str = "Comm: ";
 
 /// The kernel's log from when it was opened on.
 pub(super) struct KernelLog(Mutex<Option<Watch>>);
@@ -42,6 +47,8 @@ pub(super) struct Splat {
     pub(super) lines: Vec<String>,
     /// The serial number of the claim that was running.
     pub(super) serial: Option<u64>,
+    /// Whether it has told which task was running.
+    names_a_task: bool,
 }
 
 impl KernelLog {
@@ -57,12 +64,21 @@ impl KernelLog {
 
     /// Reads what is new, and hands over what the kernel had to say of one claim.
     pub(super) fn of_claim(&self, serial: u64) -> Option<Splat> {
-        self.with(|watch| watch.pinned.remove(&serial)).flatten()
+        self.with(|watch| {
+            // What a claim has caused was written before it ended; another's may be half written.
+            watch.sort(Some(serial));
+            watch.pinned.remove(&serial)
+        })
+        .flatten()
     }
 
     /// Reads what is new, and hands over what could not be pinned to any claim.
     pub(super) fn loose(&self) -> Vec<Splat> {
-        self.with(|watch| std::mem::take(&mut watch.loose)).unwrap_or_default()
+        self.with(|watch| {
+            watch.sort(None);
+            std::mem::take(&mut watch.loose)
+        })
+        .unwrap_or_default()
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Watch) -> T) -> Option<T> {
@@ -90,7 +106,10 @@ impl Watch {
                 Err(_) => break,
             }
         }
-        for splat in self.reader.finished() {
+    }
+
+    fn sort(&mut self, serial: Option<u64>) {
+        for splat in self.reader.finished(serial) {
             match splat.serial {
                 Some(serial) => {
                     self.pinned.entry(serial).or_insert(splat);
@@ -111,31 +130,50 @@ struct Reader {
 impl Reader {
     fn line(&mut self, line: &str) {
         // A record's own line has the form "prefix;text"; those that begin with a space are its properties.
-        let Some((_, text)) = line.split_once(';').filter(|_| !line.starts_with(' ')) else { return };
-        if let Some(open) = &mut self.open {
-            open.serial = open.serial.or_else(|| serial(text));
-            if open.lines.len() < KEPT {
-                open.lines.push(text.to_owned());
-            }
-            if text.contains("---[ end trace") {
-                self.done.extend(self.open.take());
-            }
-        } else if BEGINNINGS.iter().any(|beginning| text.contains(beginning)) {
-            self.open = Some(Splat { lines: vec![text.to_owned()], serial: serial(text) });
+        let Some((prefix, text)) = line.split_once(';').filter(|_| !line.starts_with(' ')) else { return };
+        if !is_kernels(prefix) {
+            return;
+        }
+        // One splat may have several beginnings, an Oops within a BUG, until it says whose it is.
+        let is_beginning = BEGINNINGS.iter().any(|beginning| text.contains(beginning));
+        if is_beginning && self.open.as_ref().is_none_or(|open| open.names_a_task) {
+            let begun = Splat { lines: Vec::new(), serial: None, names_a_task: false };
+            self.done.extend(self.open.replace(begun));
+        }
+        let Some(open) = &mut self.open else { return };
+        open.serial = open.serial.or_else(|| serial(text));
+        open.names_a_task |= text.contains(TASK);
+        if open.lines.len() < KEPT {
+            open.lines.push(text.to_owned());
+        }
+        if text.contains("---[ end trace") {
+            self.done.extend(self.open.take());
         }
     }
 
-    /// The splats that have been read. One whose end has not come is over too: the kernel writes it in one go.
-    fn finished(&mut self) -> Vec<Splat> {
-        self.done.extend(self.open.take());
+    /// The splats that have been read to their end. One of the claim that is asked about, or any where none is, is over too: not
+    /// every splat has an end that can be told.
+    fn finished(&mut self, serial: Option<u64>) -> Vec<Splat> {
+        let is_over = |open: &mut Splat| serial.is_none() || open.serial == serial;
+        self.done.extend(self.open.take_if(is_over));
         std::mem::take(&mut self.done)
     }
 }
 
+/// Whether the kernel itself wrote a record: its facility, above the three bits of the level, is 0. Programs may write to the log too.
+fn is_kernels(prefix: &str) -> bool {
+    prefix
+        .split(',')
+        .next()
+        .and_then(|number| number.parse::<u32>().ok())
+        .is_some_and(|number| number >> 3 == 0)
+}
+
 /// The serial number in the name of the task that the kernel says was running.
 fn serial(text: &str) -> Option<u64> {
-    let name = text.split_once("Comm: claim-")?.1;
-    name.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    let name = text.split_once(TASK)?.1.strip_prefix(NAME)?;
+    let digits = name.split(|c: char| !c.is_ascii_hexdigit()).next()?;
+    u64::from_str_radix(digits, 16).ok()
 }
 
 #[cfg(test)]
@@ -147,7 +185,7 @@ mod tests {
         for line in lines {
             reader.line(line);
         }
-        reader.finished()
+        reader.finished(None)
     }
 
     #[test]
@@ -162,7 +200,7 @@ mod tests {
             "6,6,6,-;harmless again",
         ]);
         assert_eq!(found.len(), 1);
-        assert_eq!(found[0].serial, Some(42));
+        assert_eq!(found[0].serial, Some(0x42));
         assert_eq!(found[0].lines.len(), 3);
     }
 
@@ -172,6 +210,33 @@ mod tests {
             splats(&["4,1,1,-;BUG: unable to handle page fault", "4,2,2,-;CPU: 0 PID: 1 Comm: kworker/0:1"]);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].serial, None);
+    }
+
+    #[test]
+    fn half_a_splat_waits_for_its_other_half() {
+        let mut reader = Reader::default();
+        reader.line("4,1,1,-;BUG: unable to handle page fault");
+        assert_eq!(reader.finished(Some(7)), vec![]);
+        reader.line("4,2,2,-;Oops: 0002 [#1]");
+        reader.line("4,3,3,-;CPU: 0 PID: 1 Comm: claim-7");
+        let found = reader.finished(Some(7));
+        assert_eq!((found.len(), found[0].lines.len(), found[0].serial), (1, 3, Some(7)));
+    }
+
+    #[test]
+    fn a_splat_ends_where_the_next_begins() {
+        let found = splats(&[
+            "4,1,1,-;BUG: one",
+            "4,2,2,-;CPU: 0 PID: 1 Comm: claim-1",
+            "4,3,3,-;BUG: another",
+            "4,4,4,-;CPU: 0 PID: 2 Comm: claim-2",
+        ]);
+        assert_eq!(found.iter().map(|splat| splat.serial).collect::<Vec<_>>(), [Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn what_a_program_writes_to_the_log_is_no_splat() {
+        assert_eq!(splats(&["12,1,1,-;WARNING: a daemon says so"]), vec![]);
     }
 
     #[test]

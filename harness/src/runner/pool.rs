@@ -13,6 +13,9 @@ use super::trial::Trial;
 use crate::isolate::{Interrupter, Keeper, KeeperError, What};
 use crate::{Claim, Facts};
 
+/// How many keepers a claim may lose before it is taken for the one that kills them.
+const ATTEMPTS: usize = 2;
+
 /// Hears of a run while it goes on, from the workers' threads.
 pub trait Observer: Sync {
     /// A claim's trial begins.
@@ -92,7 +95,7 @@ pub fn try_one(
         return Ok(entry);
     }
     let log = KernelLog::open(&settings.kernel_log);
-    let mut keeper = Keeper::start(settings.limits.memory)?;
+    let mut keeper = settings.keeper()?;
     Trial::new(claim, settings, &mut keeper, &log).entry(what, facts)
 }
 
@@ -129,7 +132,13 @@ impl Pool<'_> {
     }
 
     fn attempt(&self, claim: &'static Claim, keeper: &mut Option<Keeper>) -> Result<Entry, KeeperError> {
-        self.trial(claim, self.keeper(keeper)?).entry(self.cases(claim), self.facts)
+        for _ in 0..ATTEMPTS {
+            match self.trial(claim, self.keeper(keeper)?).entry(self.cases(claim), self.facts) {
+                Err(KeeperError::Lost) if !self.interrupt.is_set() => *keeper = None,
+                ended => return ended,
+            }
+        }
+        Ok(Trial::without_keeper(claim))
     }
 
     fn trial<'t>(&'t self, claim: &'static Claim, keeper: &'t mut Keeper) -> Trial<'t> {
@@ -137,10 +146,10 @@ impl Pool<'_> {
     }
 
     fn keeper<'k>(&self, kept: &'k mut Option<Keeper>) -> Result<&'k mut Keeper, KeeperError> {
-        match kept {
-            Some(keeper) => Ok(keeper),
+        match kept.take().filter(Keeper::is_usable) {
+            Some(keeper) => Ok(kept.insert(keeper)),
             None => {
-                let started = kept.insert(Keeper::start(self.settings.limits.memory)?);
+                let started = kept.insert(self.settings.keeper()?);
                 self.interrupt.keep(started);
                 Ok(started)
             }

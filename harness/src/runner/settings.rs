@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reports::{Known, Regression};
 
-use crate::isolate::Limits;
+use crate::isolate::{Keeper, KeeperError, Limits};
 
 /// What a run is made with.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub struct Settings {
     pub workers: usize,
     /// What one claim may take.
     pub limits: Limits,
+    /// Whether a control group bounds what a claim takes, where one can be made; its resident memory is watched otherwise.
+    pub control_groups: bool,
     /// How long a failing input is made smaller, at most.
     pub shrinking: Duration,
     /// What is known to deviate, and where.
@@ -26,12 +28,20 @@ pub struct Settings {
     pub kernel_log: PathBuf,
 }
 
+impl Settings {
+    /// A keeper that bounds what claims take as this says.
+    pub(super) fn keeper(&self) -> Result<Keeper, KeeperError> {
+        Keeper::start(self.control_groups.then_some(self.limits.memory))
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             seed: 0,
             workers: 4 * std::thread::available_parallelism().map_or(1, usize::from),
             limits: Limits::default(),
+            control_groups: true,
             shrinking: Duration::from_secs(20),
             known: Vec::new(),
             regressions: Vec::new(),

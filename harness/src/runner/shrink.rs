@@ -1,14 +1,17 @@
 //! Makes a failing input smaller, each attempt in a child of its own, so that what crashes or hangs shrinks like what merely fails.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use reports::Verdict;
 
-use super::trial::{Fate, Trial};
-use crate::isolate::{KeeperError, Report, What};
+use super::fate::Fate;
+use super::trial::Trial;
+use crate::isolate::{Ending, KeeperError, Report, What};
 
 /// How many attempts are made at most.
 const ATTEMPTS: usize = 1000;
+/// What a case that does not hang may take on a busy host, so that none is taken for one that does.
+const SHORTEST: Duration = Duration::from_millis(250);
 
 impl Trial<'_> {
     /// The smallest case of `seed` that could be found whose fate has the same verdict; none where the seed's own case already does
@@ -21,35 +24,49 @@ impl Trial<'_> {
         verdict: Verdict,
     ) -> Result<Option<(Fate, Report)>, KeeperError> {
         let start = Instant::now();
-        let clock = self.settings.limits.clock;
+        let clock = self.clock;
         let is_hang = verdict == Verdict::Hang;
-        // A hang takes its whole clock each time: a quarter of it does for the search, and what is found is tried with all of it.
-        self.clock = if is_hang { clock / 4 } else { clock };
+        let (fate, report) = self.work(What::Case { seed, steps: String::new() })?;
+        if fate.verdict() != verdict {
+            return Ok(None);
+        }
         let budget = self.settings.shrinking.max(if is_hang { clock * 4 } else { clock });
-        let mut steps = String::new();
+        // A hang takes its whole clock each time: a part of it does for the search, and what is found is tried with all of it.
+        self.clock = if is_hang { clock.min((clock / 4).max(SHORTEST)) } else { clock };
+        let found = self.search(seed, verdict, start + budget);
+        self.clock = clock;
+        match found? {
+            None => Ok(Some((fate, report))),
+            Some((_, _, steps)) if is_hang => {
+                let smallest = self.work(What::Case { seed, steps })?;
+                Ok(Some(if smallest.0.verdict() == verdict { smallest } else { (fate, report) }))
+            }
+            Some((fate, report, _)) => Ok(Some((fate, report))),
+        }
+    }
+
+    /// The smallest case that is smaller than the seed's own, with the steps to it.
+    fn search(
+        &mut self,
+        seed: u64,
+        verdict: Verdict,
+        deadline: Instant,
+    ) -> Result<Option<(Fate, Report, String)>, KeeperError> {
+        let mut steps = String::from("s");
         let mut smallest = None;
-        let mut smallest_steps = String::new();
         for _ in 0..ATTEMPTS {
             let (fate, report) = self.work(What::Case { seed, steps: steps.clone() })?;
-            if report.said.as_ref().is_some_and(|said| said.exhausted) {
+            if report.said.as_ref().is_some_and(|said| said.ending == Ending::Exhausted) {
                 break;
             }
             let failed = fate.verdict() == verdict;
             if failed {
-                smallest = Some((fate, report));
-                smallest_steps.clone_from(&steps);
-            } else if steps.is_empty() {
-                break;
+                smallest = Some((fate, report, steps.clone()));
             }
-            if start.elapsed() > budget {
+            if Instant::now() > deadline {
                 break;
             }
             steps.push(if failed { 's' } else { 'c' });
-        }
-        self.clock = clock;
-        if is_hang && smallest.is_some() {
-            let (fate, report) = self.work(What::Case { seed, steps: smallest_steps })?;
-            return Ok((fate.verdict() == verdict).then_some((fate, report)));
         }
         Ok(smallest)
     }

@@ -6,76 +6,17 @@ use std::time::Duration;
 use reports::{Entry, Verdict, Witness, settle};
 
 use super::Settings;
+use super::fate::{Fate, because};
 use super::kernel_log::{KernelLog, Splat};
-use crate::isolate::{End, Keeper, KeeperError, Limits, Report, Task, Tried, What};
-use crate::{Broken, Claim, Facts, HostFault, Stop};
+use super::notes::notes;
+use crate::isolate::{Keeper, KeeperError, Limits, Report, Task, Tried, What};
+use crate::{Broken, Claim, Facts};
 
-/// The serial numbers of tasks.
-static SERIAL: AtomicU64 = AtomicU64::new(1);
-
-/// What became of a child.
-#[derive(Clone, Debug)]
-pub(super) enum Fate {
-    Held,
-    Skipped(String),
-    Fault(String),
-    /// The claim is broken: it Failed, Crashed or Hung.
-    Broken(Verdict, Box<Broken>),
-}
-
-impl Fate {
-    pub(super) fn verdict(&self) -> Verdict {
-        match self {
-            Self::Held => Verdict::Pass,
-            Self::Skipped(_) => Verdict::Skip,
-            Self::Fault(_) => Verdict::Fault,
-            Self::Broken(verdict, _) => *verdict,
-        }
-    }
-
-    fn of(report: &Report, limits: &Limits) -> Self {
-        match report.end {
-            End::OutOfTime => Self::hung(format!("it did not come to an end within {:?}", limits.clock)),
-            End::OutOfMemory => {
-                Self::crashed(format!("it took more than {} MiB of memory", limits.memory >> 20))
-            }
-            End::Killed(signal) => {
-                Self::crashed(format!("its process was killed by {}", signal_name(signal)))
-            }
-            End::Exited(101) => Self::crashed(format!("it panicked: {}", panic_line(&report.output))),
-            End::Exited(status) => Self::of_exit(report, status),
-        }
-    }
-
-    fn of_exit(report: &Report, status: i32) -> Self {
-        let Some(said) = report.said.as_ref().filter(|_| status == 0) else {
-            return Self::crashed(format!(
-                "its process exited with status {status} in the middle of the claim"
-            ));
-        };
-        match &said.stop {
-            None if said.reached == 0 && !said.exhausted => {
-                Self::failed(format!("vacuous: none of {} cases made a check", said.cases))
-            }
-            None => Self::Held,
-            Some(Stop::Skip(why)) => Self::Skipped(why.clone()),
-            Some(Stop::HostFault(HostFault(why))) => Self::Fault(why.clone()),
-            Some(Stop::Broken(broken)) => Self::Broken(Verdict::Fail, broken.clone()),
-            Some(Stop::Hung(broken)) => Self::Broken(Verdict::Hang, broken.clone()),
-        }
-    }
-
-    fn failed(why: String) -> Self {
-        Self::Broken(Verdict::Fail, Box::new(Broken { why, ..Broken::default() }))
-    }
-
-    fn crashed(why: String) -> Self {
-        Self::Broken(Verdict::Crash, Box::new(Broken { why, ..Broken::default() }))
-    }
-
-    fn hung(why: String) -> Self {
-        Self::Broken(Verdict::Hang, Box::new(Broken { why, ..Broken::default() }))
-    }
+/// A serial number that no other task on this host has: other runners read the same kernel log. In hexadecimal it leaves room for
+/// the beginning of the name of a process, which may have 15 characters.
+fn serial() -> u64 {
+    static SERIAL: AtomicU64 = AtomicU64::new(0);
+    (u64::from(std::process::id()) << 14) | (SERIAL.fetch_add(1, Ordering::Relaxed) & 0x3fff)
 }
 
 /// Tries one claim with a keeper.
@@ -120,16 +61,21 @@ impl<'a> Trial<'a> {
             (cases, reached) = (said.cases, said.reached);
         }
         let mut notes = notes(&report, fate.verdict());
-        let mut tried = report.tried.clone();
+        // That all cases together check nothing is no case's doing.
+        let mut tried = report.tried.clone().filter(|_| !matches!(fate, Fate::Vacuous(_)));
         if fate.verdict().is_bad()
             && let Some(seed) = tried.as_ref().and_then(|tried| tried.seed).filter(|_| self.is_generated())
         {
-            match self.shrink(seed, fate.verdict())? {
-                Some((smaller, report)) => {
+            match self.shrink(seed, fate.verdict()) {
+                Ok(Some((smaller, report))) => {
                     fate = smaller;
                     tried = report.tried;
                 }
-                None => notes.push("tried a second time with the same input, it held".into()),
+                Ok(None) => {
+                    notes.push("tried a second time with the same input, it did not come again".into())
+                }
+                // The verdict is known, whatever became of the keeper meanwhile.
+                Err(error) => notes.push(format!("it could not be made smaller: {error}")),
             }
         }
         let mut entry = Entry { cases, reached, ms, notes, ..blank(self.claim, fate.verdict()) };
@@ -143,17 +89,30 @@ impl<'a> Trial<'a> {
         Entry { why: Some(error.to_string()), ..blank(claim, Verdict::Fault) }
     }
 
+    /// The entry of a claim that went away together with its keeper, each time that it was tried.
+    pub(super) fn without_keeper(claim: &Claim) -> Entry {
+        let why = "the process that watches over it was killed or stopped, each time that it was tried";
+        let witness = Witness { replay: replay(&claim.name(), None), ..Witness::default() };
+        Entry { why: Some(why.into()), witness: Some(witness), ..blank(claim, Verdict::Crash) }
+    }
+
     /// Has a keeper do one task, and listens to the kernel meanwhile.
     pub(super) fn work(&mut self, what: What) -> Result<(Fate, Report), KeeperError> {
-        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let serial = serial();
+        let is_one_of_many = matches!(what, What::Case { .. });
         let limits = Limits { clock: self.clock, ..self.settings.limits };
         let task = Task { serial, claim: self.name.clone(), what, limits };
         let report = self.keeper.work(&task)?;
-        let loose = || self.log.loose().into_iter().next().filter(|_| self.is_alone);
+        let loose = || if self.is_alone { self.log.loose().into_iter().next() } else { None };
         if let Some(splat) = self.log.of_claim(serial).or_else(loose) {
             self.splat.get_or_insert(splat);
         }
-        Ok((Fate::of(&report, &limits), report))
+        let fate = match Fate::of(&report, &limits) {
+            // One of many cases may well have nothing to check.
+            Fate::Held if !is_one_of_many => Fate::unless_vacuous(&report),
+            fate => fate,
+        };
+        Ok((fate, report))
     }
 
     fn is_generated(&self) -> bool {
@@ -167,7 +126,8 @@ impl<'a> Trial<'a> {
                 entry.why = Some(why);
                 None
             }
-            Fate::Broken(_, broken) => Some(*broken),
+            Fate::Vacuous(why) => Some(because(why)),
+            Fate::Broken(broken) | Fate::Crashed(broken) | Fate::Hung(broken) => Some(*broken),
         };
         let broken = self.with_splat(entry, broken);
         let Some(broken) = broken else { return };
@@ -193,10 +153,7 @@ impl<'a> Trial<'a> {
         let Some(splat) = self.splat.take() else { return broken };
         let mut broken = broken.unwrap_or_else(|| {
             entry.verdict = Verdict::Fail;
-            Broken {
-                why: format!("the kernel complained: {}", splat.lines.first().map_or("", String::as_str)),
-                ..Broken::default()
-            }
+            because(format!("the kernel complained: {}", splat.lines.first().map_or("", String::as_str)))
         });
         broken.detail.extend(splat.lines);
         broken.detail.push("a WARN_ONCE needs a fresh boot to fire again".into());
@@ -232,44 +189,4 @@ pub(crate) fn blank(claim: &Claim, verdict: Verdict) -> Entry {
         source: claim.source_texts(),
         notes: Vec::new(),
     }
-}
-
-fn notes(report: &Report, verdict: Verdict) -> Vec<String> {
-    let mut notes = Vec::new();
-    if let Some(said) = report.said.as_ref().filter(|said| !said.open.is_empty()) {
-        notes.push(format!("it left {} descriptors open: {}", said.open.len(), said.open.join(", ")));
-    }
-    if report.left_behind > 0 {
-        notes.push(format!("it left {} processes behind, which were killed", report.left_behind));
-    }
-    if !report.output.is_empty() && !matches!(verdict, Verdict::Pass | Verdict::Skip) {
-        notes.push(format!("it printed: {}", report.output));
-    }
-    notes
-}
-
-/// The line in which a panic says what it is about.
-fn panic_line(output: &str) -> String {
-    let mut lines = output.lines().skip_while(|line| !line.contains("panicked at"));
-    let place = lines.next().and_then(|line| line.split_once("panicked at ")).map_or("", |(_, place)| place);
-    format!("{} (at {})", lines.next().unwrap_or("without a word"), place.trim_end_matches(':'))
-}
-
-fn signal_name(signal: i32) -> String {
-    let name = match signal {
-        libc::SIGILL => "SIGILL",
-        libc::SIGTRAP => "SIGTRAP",
-        libc::SIGABRT => "SIGABRT",
-        libc::SIGBUS => "SIGBUS",
-        libc::SIGFPE => "SIGFPE",
-        libc::SIGKILL => "SIGKILL",
-        libc::SIGSEGV => "SIGSEGV",
-        libc::SIGPIPE => "SIGPIPE",
-        libc::SIGALRM => "SIGALRM",
-        libc::SIGTERM => "SIGTERM",
-        libc::SIGXCPU => "SIGXCPU",
-        libc::SIGSYS => "SIGSYS",
-        other => return format!("signal {other}"),
-    };
-    name.to_owned()
 }

@@ -51,6 +51,11 @@ fn a_directory_without_a_whole_record_is_read_from_its_journal() {
     let read = Run::load(directory.path()).unwrap();
     assert_eq!(read.claims, run.claims);
     assert_eq!(read.notes.last().unwrap(), "run.json is cut off: this was read from journal.jsonl instead");
+    fs::write(directory.path().join("run.json"), [0; 64]).unwrap();
+    let read = Run::load(directory.path()).unwrap();
+    assert_eq!(read.claims, run.claims);
+    assert_eq!(read.notes.last().unwrap(), "run.json is damaged: this was read from journal.jsonl instead");
+    fs::write(directory.path().join("run.json"), &json[..json.len() / 2]).unwrap();
     let error = Run::load(directory.path().join("run.json")).unwrap_err();
     assert_eq!(
         sentence(directory.path(), &error),

@@ -1,0 +1,37 @@
+//! Claims about the descriptor of a VM: how a VM is put together, how long it lives, and what it answers before it runs.
+
+mod bits;
+mod create_irqchip;
+mod create_pit;
+mod creation_order;
+mod dirty_log_ring;
+mod disable_quirks;
+mod enable_cap;
+mod enc_context_from;
+mod exception_payload;
+mod exit_hypercall;
+mod exit_on_emulation_failure;
+mod get_irqchip;
+mod halt_poll;
+pub(crate) mod irqchip;
+mod lifetime;
+mod manual_dirty_log_protect2;
+mod max_vcpu_id;
+mod msr_platform_info;
+mod pmu_capability;
+mod set_boot_cpu_id;
+mod set_identity_map_addr;
+mod set_tsc_khz;
+mod set_tss_addr;
+mod sgx_attribute;
+pub(crate) mod shown;
+mod split_irqchip;
+pub(crate) mod step;
+mod vm_disable_nx_huge_pages;
+mod x2apic_api;
+mod x86_apic_bus_cycles_ns;
+mod x86_bus_lock_exit;
+mod x86_disable_exits;
+mod x86_notify_vmexit;
+mod x86_triple_fault_event;
+mod x86_user_space_msr;

@@ -1,0 +1,64 @@
+//! `assay list` and `assay explain`.
+
+use crate::assay::{CLAIM, FIXED, assay};
+
+fn names(query: &[&str]) -> Vec<String> {
+    let said = assay(["list", "--names"].iter().chain(query));
+    said.printed().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn every_claim_is_listed_with_its_sentence() {
+    let said = assay(["list"]);
+    let lines: Vec<_> = said.printed().lines().collect();
+    let line = lines.iter().find(|line| line.starts_with(FIXED)).unwrap();
+    assert!(line.ends_with("  KVM_GET_API_VERSION answers 12"), "{line}");
+    let names = names(&[]);
+    assert!(names.is_sorted() && names.len() == lines.len());
+    assert!(lines.iter().zip(&names).all(|(line, name)| line.starts_with(name)));
+}
+
+#[test]
+fn a_query_selects() {
+    assert_eq!(names(&["system::get_api_version"]), [FIXED, CLAIM]);
+    assert_eq!(names(&["system/get_api_version/", "refuses"]), [CLAIM]);
+    assert_eq!(names(&["KVM_GET_API_VERSION", "refuses", "argument", "-is:observed"]), [CLAIM]);
+}
+
+#[test]
+fn a_negated_term_may_begin_with_a_hyphen() {
+    let all = names(&[]);
+    let others: Vec<_> = all.iter().filter(|name| !name.starts_with("system::")).cloned().collect();
+    assert!(!others.is_empty() && others.len() < all.len());
+    // A hyphen that begins the letters of an option is no option either, and `--` ends what could be one.
+    assert_eq!(names(&["-system::"]), others);
+    assert_eq!(names(&["not:system::"]), others);
+    assert_eq!(names(&["--", "-system::"]), others);
+    assert!(names(&["exits::", "-hlt"]).iter().all(|name| !name.contains("hlt")));
+}
+
+#[test]
+fn what_matches_nothing_is_answered_with_what_is_near() {
+    for command in ["list", "explain", "run", "replay"] {
+        let said = assay([command, "system::get_api_versoin::is_twelve"]);
+        let expected = format!("no claim matches `system::get_api_versoin::is_twelve`: near it is {FIXED}");
+        assert!(said.sentence(4).starts_with(expected.trim_end_matches(FIXED).trim_end_matches("is ")));
+        assert!(said.sentence(4).contains(FIXED), "{}", said.err);
+    }
+    let said = assay(["run", "zzzzzz"]);
+    assert_eq!(said.sentence(4), "no claim matches `zzzzzz`: assay list shows what there is");
+}
+
+#[test]
+fn a_claim_is_explained() {
+    let said = assay(["explain", FIXED]);
+    let expected = "system::get_api_version::is_twelve
+  KVM_GET_API_VERSION answers 12
+  rests on    api.rst 4.1 KVM_GET_API_VERSION
+  tries       one case
+  try it      assay run system::get_api_version::is_twelve
+";
+    assert_eq!(said.printed(), expected);
+    let said = assay(["explain", "needs:KVM_CAP_XEN_HVM"]);
+    assert!(said.printed().contains("\n  needs       KVM_CAP_XEN_HVM\n"), "{}", said.out);
+}
