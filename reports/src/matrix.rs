@@ -90,7 +90,7 @@ impl<'a> Matrix<'a> {
         }
         if !differ.is_empty() {
             writeln!(out, "\n## What differs\n")?;
-            self.write_table(out, &differ, |cell| told(cell))?;
+            self.write_table(out, &differ, told)?;
         }
         writeln!(out, "\n## Every claim\n")?;
         let all: Vec<_> = self.rows.iter().collect();

@@ -3,8 +3,6 @@
 //! The kernel is named by `ASSAY_LAB_KERNEL`, in any form that `assay lab --kernel` takes. Without one, or without QEMU, the test says
 //! so and passes.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::fs;
 use std::process::Command;
 

@@ -122,8 +122,7 @@ fn kernels(arguments: &Arguments) -> Result<Vec<(String, Kernel)>, Complaint> {
     let sources = Sources { suites: arguments.suite.clone(), cache: cache() };
     let mut kernels: Vec<(String, Kernel)> = Vec::new();
     for spec in &arguments.kernel {
-        let kernel =
-            Kernel::find(spec, &sources, &|doing| say(doing)).map_err(|error| Complaint::unusable(error))?;
+        let kernel = Kernel::find(spec, &sources, &|doing| say(doing)).map_err(Complaint::unusable)?;
         if kernels.iter().any(|(_, other)| other.image == kernel.image) {
             continue;
         }
@@ -174,7 +173,7 @@ fn parameters(given: &[(String, String)]) -> BTreeMap<String, String> {
 /// What each kernel is held against.
 fn baselines(arguments: &Arguments, names: &[String]) -> Result<Option<BTreeMap<String, Run>>, Complaint> {
     let Some(path) = &arguments.baseline else { return Ok(None) };
-    let load = |path: &Path| Run::load(path).map_err(|error| Complaint::unusable(error));
+    let load = |path: &Path| Run::load(path).map_err(Complaint::unusable);
     let own = |name: &String| Some(path.join(folder(name))).filter(|path| path.is_dir());
     let mut baselines = BTreeMap::new();
     for name in names {

@@ -8,7 +8,6 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode, Output};
 
-use harness::Need::Lab;
 use harness::{Outcome, claim, equal};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use reports::{Run, Verdict};
