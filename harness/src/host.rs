@@ -54,7 +54,7 @@ impl Facts {
             host,
             root: rustix::process::geteuid().is_root(),
             compat32: compat32(),
-            lab: std::process::id() == 1,
+            lab: crate::lab::init::is_inside(),
             unusable,
         }
     }

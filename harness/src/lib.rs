@@ -34,6 +34,7 @@ mod host;
 pub mod input;
 pub mod isolate;
 pub mod kvm;
+pub mod lab;
 mod need;
 mod outcome;
 pub mod process;

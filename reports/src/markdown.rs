@@ -110,7 +110,7 @@ fn fence(lines: &[String]) -> String {
 }
 
 /// `text` as text: nothing in it is markup, ends a cell of a table, or calls a person or an issue.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {

@@ -3,6 +3,8 @@
 mod diff;
 mod explain;
 mod host;
+mod lab;
+mod lab_screen;
 mod list;
 mod negation;
 mod record;
@@ -59,6 +61,8 @@ struct Arguments {
 enum Command {
     /// Try claims on this host's KVM, and write down what held.
     Run(run::Arguments),
+    /// Try claims inside kernels of your choice, side by side, under emulation; several kernels make a matrix.
+    Lab(lab::Arguments),
     /// List the claims that there are.
     List(list::Arguments),
     /// Say what a claim says, rests on and needs.
@@ -76,6 +80,7 @@ enum Command {
 /// The whole program: every claim that is linked in, and every command of the command line.
 pub fn main() -> ExitCode {
     crate::isolate::intercept();
+    crate::lab::init::intercept();
     let program = Arguments::command();
     let typed = negation::spelled_out(&program, std::env::args_os().collect());
     let arguments = match Arguments::try_parse_from(&typed) {
@@ -87,6 +92,7 @@ pub fn main() -> ExitCode {
     };
     let ended = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Lab(arguments) => lab::run(&arguments),
         Command::List(arguments) => list::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Host(arguments) => host::run(&arguments),

@@ -136,7 +136,7 @@ pub(super) fn usable_host() -> Result<Facts, Complaint> {
     }
 }
 
-fn own_expectations(path: &Path) -> Result<Vec<Known>, Complaint> {
+pub(super) fn own_expectations(path: &Path) -> Result<Vec<Known>, Complaint> {
     let name = path.display().to_string();
     let text = fs::read_to_string(path).map_err(|error| {
         let why = reason(&error);
@@ -155,7 +155,7 @@ fn own_expectations(path: &Path) -> Result<Vec<Known>, Complaint> {
     }
 }
 
-fn on_interrupt(interrupt: &Arc<Interrupt>) -> Result<(), Complaint> {
+pub(super) fn on_interrupt(interrupt: &Arc<Interrupt>) -> Result<(), Complaint> {
     let interrupt = Arc::clone(interrupt);
     ctrlc::set_handler(move || interrupt.interrupt())
         .map_err(|error| Complaint::Fault(format!("cannot wait for an interrupt: {error}")))

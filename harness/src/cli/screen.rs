@@ -127,7 +127,7 @@ impl Observer for Screen {
 }
 
 /// One entry in one line.
-fn line(entry: &Entry) -> String {
+pub(super) fn line(entry: &Entry) -> String {
     let why = match (&entry.why, entry.verdict) {
         (_, Verdict::Pass) | (None, _) => String::new(),
         (Some(why), _) => format!(": {}", one_line(why.lines().next().unwrap_or_default())),
@@ -136,7 +136,7 @@ fn line(entry: &Entry) -> String {
 }
 
 /// Whether standard output is a terminal that can take a line back.
-fn is_lively() -> bool {
+pub(super) fn is_lively() -> bool {
     let is_dumb = std::env::var_os("TERM").is_none_or(|terminal| terminal == "dumb");
     io::stdout().is_terminal() && !is_dumb
 }

@@ -10,3 +10,4 @@ mod trial;
 
 pub use pool::{Interrupt, Observer, run, try_one};
 pub use settings::Settings;
+pub(crate) use trial::blank;

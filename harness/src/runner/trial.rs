@@ -175,7 +175,8 @@ fn replay(name: &str, tried: Option<&Tried>) -> String {
     }
 }
 
-fn blank(claim: &Claim, verdict: Verdict) -> Entry {
+/// The entry of a claim before anything is known of it.
+pub(crate) fn blank(claim: &Claim, verdict: Verdict) -> Entry {
     Entry {
         name: claim.name(),
         claim: claim.sentence.to_owned(),

@@ -1,0 +1,146 @@
+//! What is shown while kernels run side by side: one live line each on a terminal, plain lines in a pipe. Each keeps its journal.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use reports::{Entry, Host, Journal, JournalError, Verdict, one_line};
+
+use super::record;
+use super::screen::{Output, is_lively, line};
+use crate::lab::Watcher;
+
+/// What is shown of all kernels.
+pub(super) struct Screen {
+    output: Output,
+    bars: Option<MultiProgress>,
+    claims: usize,
+    width: usize,
+}
+
+/// What is shown of one kernel, and its journal.
+pub(super) struct Line<'a> {
+    screen: &'a Screen,
+    name: String,
+    out: PathBuf,
+    bar: Option<ProgressBar>,
+    kept: RefCell<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    journal: Option<Journal>,
+    broken: Option<String>,
+    bad: usize,
+}
+
+impl Screen {
+    /// A screen for so many claims and these kernels.
+    pub(super) fn new(claims: usize, names: &[String]) -> Self {
+        let bars = is_lively().then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stdout()));
+        let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+        Self { output: Output::default(), bars, claims, width }
+    }
+
+    /// The line of one kernel, whose record goes to `out`.
+    pub(super) fn line(&self, name: &str, out: &Path) -> Line<'_> {
+        let bar = self.bars.as_ref().map(|bars| bars.add(bar(self.claims, name, self.width)));
+        Line { screen: self, name: name.to_owned(), out: out.to_owned(), bar, kept: RefCell::default() }
+    }
+
+    /// Takes the live lines away.
+    pub(super) fn finish(self) -> Output {
+        if let Some(bars) = &self.bars {
+            // Where the terminal has gone there is nothing to clear.
+            let _ = bars.clear();
+        }
+        self.output
+    }
+}
+
+impl Line<'_> {
+    /// Leaves the line as it is, or says why there is no record; hands over what became of the journal.
+    pub(super) fn finish(self, lost: Option<&str>) -> Option<String> {
+        let message = lost.unwrap_or("done").lines().next().unwrap_or_default().to_owned();
+        if let Some(bar) = &self.bar {
+            bar.finish_with_message(message);
+        }
+        self.kept.into_inner().broken
+    }
+
+    fn write(&self, act: impl FnOnce(&mut Journal) -> Result<(), JournalError>) {
+        let mut kept = self.kept.borrow_mut();
+        if let Some(Err(error)) = kept.journal.as_mut().map(act) {
+            kept.broken.get_or_insert(format!("cannot {error}"));
+        }
+    }
+
+    fn begin(&self, host: &Host) {
+        let mut kept = self.kept.borrow_mut();
+        match record::begin(&self.out, host) {
+            Ok(journal) => kept.journal = Some(journal),
+            Err(complaint) => kept.broken = Some(complaint.to_string()),
+        }
+    }
+
+    fn print(&self, text: &str) {
+        let (name, width) = (&self.name, self.screen.width);
+        let text = format!("{name:<width$}  {text}");
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => self.screen.output.print(&format!("{text}\n")),
+        }
+    }
+}
+
+impl Watcher for Line<'_> {
+    fn booted(&self, host: &Host) {
+        self.begin(host);
+        match &self.bar {
+            Some(bar) => bar.set_message("up"),
+            None => self.print(&format!("booted    {}", host.summary())),
+        }
+    }
+
+    fn began(&self, name: &str) {
+        self.write(|journal| journal.trying(name));
+        if let Some(bar) = &self.bar {
+            bar.set_message(name.to_owned());
+        }
+    }
+
+    fn ended(&self, entry: &Entry) {
+        self.write(|journal| journal.append(entry));
+        let is_bad = entry.is_failure() || entry.verdict == Verdict::Fault;
+        if is_bad || self.bar.is_none() {
+            self.print(&line(entry));
+        }
+        if let Some(bar) = &self.bar {
+            bar.inc(1);
+            if is_bad {
+                let mut kept = self.kept.borrow_mut();
+                kept.bad += 1;
+                bar.set_prefix(format!("{} bad", kept.bad));
+            }
+        }
+    }
+
+    fn noted(&self, note: &str) {
+        self.write(|journal| journal.note(note));
+        self.print(&format!("note      {}", one_line(note)));
+    }
+}
+
+fn bar(claims: usize, name: &str, width: usize) -> ProgressBar {
+    let bar = ProgressBar::new(claims as u64);
+    let template = format!(
+        "{{spinner}} {name:<width$} {{pos:>4}}/{{len}} {{elapsed:>4}} {{prefix:.red}} {{wide_msg:.dim}}"
+    );
+    if let Ok(style) = ProgressStyle::with_template(&template) {
+        bar.set_style(style);
+    }
+    bar.set_message("booting");
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}

@@ -1,0 +1,77 @@
+//! One kernel made ready to be booted as often as it takes: its modules, this program, and the command line.
+
+use std::collections::BTreeMap;
+
+use super::orders::{self, ORDERS, Orders, module_name};
+use super::program::{self, ProgramError};
+use super::qemu::{Qemu, QemuError};
+use super::session::{Boot, Emulator};
+use super::{Kernel, LabError, initramfs};
+
+/// What every kernel is told: to say on the first serial line what it has to say, and to end the machine when it panics.
+const COMMAND_LINE: &str = "console=ttyS0 panic=-1 quiet";
+/// The module that backs KVM on the processor that QEMU emulates.
+const MODULE: &str = "kvm-amd";
+
+/// Why a kernel cannot be booted; each completes "cannot …".
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BootError {
+    /// Something about the kernel or its modules.
+    #[error(transparent)]
+    Kernel(#[from] LabError),
+    /// Something about this program.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// Something about the emulator.
+    #[error(transparent)]
+    Qemu(#[from] QemuError),
+    /// The orders cannot be written.
+    #[error("write the orders of the lab: {0}")]
+    Orders(#[from] serde_json::Error),
+}
+
+/// A kernel that can be booted.
+pub(crate) struct Lab {
+    kernel: Kernel,
+    files: Vec<(String, u32, Vec<u8>)>,
+    command_line: String,
+}
+
+impl Lab {
+    /// Makes a kernel ready: `append` goes to its command line, `parameters` to its modules, by the module's name.
+    pub(crate) fn new(
+        kernel: Kernel,
+        append: &str,
+        parameters: &BTreeMap<String, String>,
+    ) -> Result<Self, BootError> {
+        let mut files = vec![("init".to_owned(), 0o755, program::own()?)];
+        let modules = kernel.load_order(&[MODULE])?;
+        let mut command_line = COMMAND_LINE.to_owned();
+        for (module, values) in parameters {
+            // What is not loaded is built in, and gets its parameters from the kernel's command line.
+            if !modules.iter().any(|loaded| module_name(&loaded.name) == *module) {
+                for value in values.split_whitespace() {
+                    command_line.push_str(&format!(" {module}.{value}"));
+                }
+            }
+        }
+        for (index, module) in modules.into_iter().enumerate() {
+            files.push((orders::module_path(index, &module.name), 0o644, module.bytes));
+        }
+        for word in append.split_whitespace() {
+            command_line.push_str(&format!(" {word}"));
+        }
+        Ok(Self { kernel, files, command_line })
+    }
+}
+
+impl Boot for Lab {
+    fn boot(&self, orders: &Orders) -> Result<Box<dyn Emulator>, BootError> {
+        let text = serde_json::to_vec(orders)?;
+        let mut files: Vec<(&str, u32, &[u8])> =
+            self.files.iter().map(|(path, mode, bytes)| (path.as_str(), *mode, bytes.as_slice())).collect();
+        files.push((ORDERS.trim_start_matches('/'), 0o644, &text));
+        let initramfs = initramfs(&files)?;
+        Ok(Box::new(Qemu::start(&self.kernel.image, &initramfs, &self.command_line)?))
+    }
+}
