@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -11,7 +12,7 @@ use reports::{ChangeKind, Known, Matrix, Run, changes};
 
 use super::lab_screen::{Line, Screen};
 use super::record;
-use super::run::{on_interrupt, own_expectations, seed};
+use super::run::{How, on_interrupt, own_expectations, seed};
 use super::screen::Output;
 use super::selection::select;
 use super::status::{Complaint, Ending, say};
@@ -67,6 +68,9 @@ pub(super) struct Arguments {
     /// Known deviations of your own, in the form of suites/expectations/*.toml.
     #[arg(long, value_name = "FILE")]
     expectations: Vec<PathBuf>,
+    /// Whether the record of the only kernel goes to `out` itself.
+    #[arg(skip)]
+    alone: bool,
 }
 
 /// What became of one kernel.
@@ -85,6 +89,40 @@ struct Bench<'a> {
     parameters: BTreeMap<String, String>,
     screen: Screen,
     interrupt: Arc<Interrupt>,
+}
+
+/// What stands in for a run on a host that cannot do it: the newest kernel at hand, which is the host's own where it is kept, and
+/// else what Debian has. The record goes where the run's would have gone.
+pub(super) fn instead(query: &[String], out: &Path, how: &How) -> Result<Ending, Complaint> {
+    let sources = Sources { suites: Vec::new(), cache: cache() };
+    let mut trouble = String::new();
+    for spec in ["host", "debian:"] {
+        let usable = Kernel::find(spec, &sources, &|doing| say(doing))
+            .and_then(|kernel| kernel.load_order(&["kvm-amd"]).map(|_| kernel));
+        match usable {
+            Ok(kernel) => {
+                say(format!("trying the claims in Linux {}, with an emulated AMD processor", kernel.release));
+                return run(&Arguments {
+                    query: query.to_vec(),
+                    kernel: vec![spec.to_owned()],
+                    suite: Vec::new(),
+                    cpu: "amd".to_owned(),
+                    module: Vec::new(),
+                    append: String::new(),
+                    out: out.to_owned(),
+                    baseline: None,
+                    jobs: None,
+                    seed: how.seed,
+                    budget: how.budget,
+                    clock: how.clock.map(NonZeroU64::get),
+                    expectations: how.expectations.clone(),
+                    alone: true,
+                });
+            }
+            Err(error) => trouble = error.to_string(),
+        }
+    }
+    Err(Complaint::Nothing(format!("nor is there a kernel for the lab: cannot {trouble}")))
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Ending, Complaint> {
@@ -212,7 +250,8 @@ impl Bench<'_> {
     }
 
     fn kernel(&self, name: String, kernel: Kernel) -> Tried {
-        let out = self.arguments.out.join(folder(&name));
+        let all = &self.arguments.out;
+        let out = if self.arguments.alone { all.clone() } else { all.join(folder(&name)) };
         let line = self.screen.line(&name, &out);
         let run = self.session(kernel, &line).map_err(|error| error.to_string());
         let mut unwritten = line.finish(run.as_ref().err().map(String::as_str));
@@ -270,10 +309,7 @@ fn show(tried: &[Tried], out: &Path, output: &Output) -> Result<(), Complaint> {
         Some(why) => Err(Complaint::Fault(why)),
         None => {
             if !runs.is_empty() {
-                output.print(&format!(
-                    "\nThe records are in {}, a directory for each kernel.\n",
-                    out.display()
-                ));
+                output.print(&format!("\nThe record of each kernel is below {}.\n", out.display()));
             }
             output.end()
         }

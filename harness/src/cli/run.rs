@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use reports::{Known, Run, reason, unknown_claims};
 
+use super::lab;
 use super::record::{self, Written};
 use super::screen::{Output, Screen};
 use super::selection::{EVERYTHING, nothing, select};
@@ -27,7 +28,8 @@ Examples:
   assay run --seed 0x2a --budget 5000  other inputs than usual, and more of them
   assay run --out before               the record where assay diff finds it again
 
-Where /dev/kvm cannot be used, it says why and what to do about it, with
+Where /dev/kvm cannot be used, it says why and what to do about it, and goes
+on in the lab with the newest kernel at hand; with --here it ends there, with
 status 4. Ctrl-C ends a run early: what was tried until then is in the record.")]
 pub(super) struct Arguments {
     /// Which claims: a path prefix, a part of a name or sentence, or terms such as needs:PIT2 [default: all of them].
@@ -37,7 +39,7 @@ pub(super) struct Arguments {
     out: PathBuf,
     #[command(flatten)]
     how: How,
-    /// Never in the lab; there is no lab yet, so that every run is here and this changes nothing.
+    /// Do not go on in the lab where /dev/kvm cannot be used.
     #[arg(long)]
     here: bool,
 }
@@ -53,13 +55,13 @@ pub(super) struct How {
     jobs: Option<NonZeroUsize>,
     /// How long generated cases of one claim are tried, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 100)]
-    budget: u64,
+    pub(super) budget: u64,
     /// How long one case may take before it is a Hang, in seconds [default: 10, and longer on a slow host].
     #[arg(long, value_name = "SECONDS", value_parser = at_least_one::<NonZeroU64>)]
-    clock: Option<NonZeroU64>,
+    pub(super) clock: Option<NonZeroU64>,
     /// Known deviations of your own beside those that are built in: TOML with a [[known]] table for each.
     #[arg(long, value_name = "FILE")]
-    expectations: Vec<PathBuf>,
+    pub(super) expectations: Vec<PathBuf>,
 }
 
 impl Default for How {
@@ -82,10 +84,16 @@ fn at_least_one<T: FromStr>(text: &str) -> Result<T, String> {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Ending, Complaint> {
-    let Arguments { query, out, how, .. } = arguments;
+    let Arguments { query, out, how, here } = arguments;
     let claims = select(query)?;
     let settings = how.settings()?;
-    let facts = usable_host()?;
+    let facts = match usable_host() {
+        Err(Complaint::Nothing(why)) if !here => {
+            say(format!("{why}; until then the claims are tried in the lab, which --here forbids"));
+            return lab::instead(query, out, how);
+        }
+        facts => facts?,
+    };
     let settings = Settings { limits: how.limits(settings.limits), ..settings };
     let journal = record::begin(out, &facts.host)?;
     let interrupt = Arc::new(Interrupt::default());

@@ -66,7 +66,7 @@ fn it_is_forbidden() {
     }
     let user = nobody.join(" ");
     let script =
-        format!("mount -t tmpfs none /dev && mknod -m 600 /dev/kvm c 10 232 && exec {user} \"$0\" run");
+        format!("mount -t tmpfs none /dev && mknod -m 600 /dev/kvm c 10 232 && exec {user} \"$0\" run --here");
     let namespace = ["unshare", "--mount"];
     if !is_able(&namespace) {
         return;
