@@ -1,6 +1,6 @@
-//! Real kernels of Debian's, for a machine with apt and a mirror: `cargo test -p harness --test lab_kernels -- --ignored`.
+//! Real kernels of Debian's, for a machine with apt and a mirror: `ASSAY_CACHE=DIR cargo test -p harness --test lab_kernels`.
 //!
-//! Packages are kept in the directory that `ASSAY_CACHE` names, so that a second run needs no network.
+//! Packages are kept in that directory, so that a second run needs no network; without it nothing is downloaded, and nothing tried.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -15,10 +15,11 @@ use rstest::rstest;
 #[case("debian:6.18", "trixie-backports")]
 #[case("debian:7.2", "trixie-backports")]
 #[case("debian:", "experimental")]
-#[ignore = "downloads packages of Debian"]
 fn a_package_becomes_a_kernel_with_modules_in_order(#[case] name: &str, #[case] suite: &str) {
-    let temporary = tempfile::tempdir().unwrap();
-    let cache = std::env::var_os("ASSAY_CACHE").map_or(temporary.path().to_owned(), PathBuf::from);
+    let Some(cache) = std::env::var_os("ASSAY_CACHE").map(PathBuf::from) else {
+        eprintln!("not tested: ASSAY_CACHE names no directory to keep Debian's packages in");
+        return;
+    };
     let sources = Sources { suites: vec![suite.to_owned()], cache };
     let start = Instant::now();
     let kernel = Kernel::find(name, &sources, &|what| println!("{:6.2?} {what}", start.elapsed())).unwrap();

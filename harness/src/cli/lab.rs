@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use reports::{ChangeKind, Known, Matrix, Run, changes};
 
+use super::how::{How, on_interrupt, own_expectations, seed};
 use super::lab_screen::{Line, Screen};
 use super::record;
-use super::run::{How, on_interrupt, own_expectations, seed};
 use super::screen::Output;
 use super::selection::select;
 use super::status::{Complaint, Ending, say};

@@ -3,6 +3,7 @@
 mod diff;
 mod explain;
 mod host;
+mod how;
 mod lab;
 mod lab_screen;
 mod list;

@@ -3,7 +3,7 @@
 use reports::{Entry, Run, Verdict, account, one_line};
 use serde_json::Value;
 
-use super::run::{How, seed, usable_host};
+use super::how::{How, seed, usable_host};
 use super::screen::Output;
 use super::selection::{EVERYTHING, nothing};
 use super::status::{Complaint, Ending};

@@ -65,8 +65,9 @@ fn it_is_forbidden() {
         return;
     }
     let user = nobody.join(" ");
-    let script =
-        format!("mount -t tmpfs none /dev && mknod -m 600 /dev/kvm c 10 232 && exec {user} \"$0\" run --here");
+    let script = format!(
+        "mount -t tmpfs none /dev && mknod -m 600 /dev/kvm c 10 232 && exec {user} \"$0\" run --here"
+    );
     let namespace = ["unshare", "--mount"];
     if !is_able(&namespace) {
         return;
