@@ -133,7 +133,7 @@ impl Bochs {
         initramfs: &[u8],
         command_line: &str,
     ) -> Result<Self, BochsError> {
-        debug_assert!(BASE < MEMORY);
+        const { assert!(BASE < MEMORY) };
         let (disk, rom) = disk(program, initramfs, command_line).map_err(BochsError::Disk)?;
         let size = disk.len();
         let (disk, rom) = (file("disk", &disk)?, file("rom", &rom)?);

@@ -3,7 +3,7 @@
 //! A kernel has a name ([`Kernel::find`]), modules that it loads in the order of their dependencies ([`Kernel::load_order`]), and
 //! an [`initramfs`] that carries them. Outside, a session starts a machine with it, gives it orders, and listens to what comes up its
 //! two serial lines: the kernel's console and the channel, on which the init tells what it finds out as it finds it out. Inside,
-//! [`init`] is PID 1.
+//! `init` is PID 1.
 
 mod bochs;
 mod boot;
