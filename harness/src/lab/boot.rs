@@ -13,7 +13,7 @@ use super::{Kernel, LabError, initramfs};
 
 /// What every kernel is told: to say on the first serial line what it has to say, and to end the machine when it panics.
 const COMMAND_LINE: &str = "console=ttyS0 panic=-1 quiet";
-/// What it is told beside under Bochs, whose clock is to be believed.
+/// What it is told under Bochs: there the line needs its speed, and the time stamp counter is to be believed.
 const UNDER_BOCHS: &str = "console=ttyS0,115200 panic=-1 tsc=reliable quiet";
 
 /// Why a kernel cannot be booted; each completes "cannot …".
