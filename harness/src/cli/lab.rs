@@ -16,16 +16,12 @@ use super::record;
 use super::screen::Output;
 use super::selection::select;
 use super::status::{Complaint, Ending, say};
-use crate::lab::{Kernel, Lab, LostError, Orders, Plan, Session, Sources};
+use crate::lab::{Cpu, Kernel, Lab, LostError, Orders, Plan, Session, Sources};
 use crate::runner::Interrupt;
 use crate::{Claim, shipped_expectations};
 
 /// How much of the machine's memory one claim may take, in bytes.
 const MEMORY: u64 = 640 << 20;
-/// How long a kernel may take to its first word: many times what it takes on a machine that is busy with other things.
-const BOOT: Duration = Duration::from_secs(180);
-/// How long a kernel may be silent then. Its own watchdog speaks up after half of that.
-const SILENCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -37,9 +33,9 @@ pub(super) struct Arguments {
     /// Further suites to look for Debian's kernels in.
     #[arg(long, value_name = "S")]
     suite: Vec<String>,
-    /// Whose processor is emulated.
-    #[arg(long, value_name = "CPU", default_value = "amd", value_parser = ["amd"])]
-    cpu: String,
+    /// Whose processor is emulated: amd (by QEMU), intel (by Bochs), or a model of Bochs such as core2_penryn_t9600.
+    #[arg(long, value_name = "CPU", default_value = "amd")]
+    cpu: Cpu,
     /// A parameter that a module is loaded with, such as kvm.halt_poll_ns=0.
     #[arg(long, value_name = "M.P=V", value_parser = parameter)]
     module: Vec<(String, String)>,
@@ -106,7 +102,7 @@ pub(super) fn instead(query: &[String], out: &Path, how: &How) -> Result<Ending,
                     query: query.to_vec(),
                     kernel: vec![spec.to_owned()],
                     suite: Vec::new(),
-                    cpu: "amd".to_owned(),
+                    cpu: Cpu::Amd,
                     module: Vec::new(),
                     append: String::new(),
                     out: out.to_owned(),
@@ -164,11 +160,15 @@ fn kernels(arguments: &Arguments) -> Result<Vec<(String, Kernel)>, Complaint> {
         if kernels.iter().any(|(_, other)| other.image == kernel.image) {
             continue;
         }
+        let release = match arguments.cpu {
+            Cpu::Amd => kernel.release.clone(),
+            cpu => format!("{} on {cpu}", kernel.release),
+        };
         // Two builds may call themselves the same.
         let alike = kernels.iter().filter(|(_, other)| other.release == kernel.release).count();
         let name = match alike {
-            0 => kernel.release.clone(),
-            more => format!("{}~{}", kernel.release, more + 1),
+            0 => release,
+            more => format!("{release}~{}", more + 1),
         };
         kernels.push((name, kernel));
     }
@@ -275,11 +275,14 @@ impl Bench<'_> {
                 parameters: self.parameters.clone(),
             },
             known: self.known.clone(),
-            replay: format!("assay lab --kernel {}", kernel.name),
-            boot: BOOT,
-            silence: SILENCE,
+            replay: match arguments.cpu {
+                Cpu::Amd => format!("assay lab --kernel {}", kernel.name),
+                cpu => format!("assay lab --kernel {} --cpu {cpu}", kernel.name),
+            },
+            boot: arguments.cpu.boot(),
+            silence: arguments.cpu.silence(),
         };
-        let lab = Lab::new(kernel, &arguments.append, &self.parameters)?;
+        let lab = Lab::new(&kernel, arguments.cpu, &arguments.append, &self.parameters)?;
         Session::new(&lab, &plan, line, &self.interrupt).run()
     }
 }

@@ -1,7 +1,10 @@
 //! One kernel made ready to be booted as often as it takes: its modules, this program, and the command line.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
+use super::bochs::{Bochs, BochsError, Program};
+use super::cpu::Cpu;
 use super::orders::{self, ORDERS, Orders, module_name};
 use super::program::{self, ProgramError};
 use super::qemu::{Qemu, QemuError};
@@ -10,8 +13,8 @@ use super::{Kernel, LabError, initramfs};
 
 /// What every kernel is told: to say on the first serial line what it has to say, and to end the machine when it panics.
 const COMMAND_LINE: &str = "console=ttyS0 panic=-1 quiet";
-/// The module that backs KVM on the processor that QEMU emulates.
-const MODULE: &str = "kvm-amd";
+/// What it is told under Bochs: there the line needs its speed, and the time stamp counter is to be believed.
+const UNDER_BOCHS: &str = "console=ttyS0,115200 panic=-1 tsc=reliable quiet";
 
 /// Why a kernel cannot be booted; each completes "cannot …".
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +28,9 @@ pub(crate) enum BootError {
     /// Something about the emulator.
     #[error(transparent)]
     Qemu(#[from] QemuError),
+    /// Something about the other emulator.
+    #[error(transparent)]
+    Bochs(#[from] BochsError),
     /// The orders cannot be written.
     #[error("write the orders of the lab: {0}")]
     Orders(#[from] serde_json::Error),
@@ -32,21 +38,34 @@ pub(crate) enum BootError {
 
 /// A kernel that can be booted.
 pub(crate) struct Lab {
-    kernel: Kernel,
+    machine: Machine,
     files: Vec<(String, u32, Vec<u8>)>,
     command_line: String,
 }
 
+/// What a kernel is booted on.
+enum Machine {
+    Qemu(PathBuf),
+    Bochs { model: &'static str, program: Program },
+}
+
 impl Lab {
-    /// Makes a kernel ready: `append` goes to its command line, `parameters` to its modules, by the module's name.
+    /// Makes a kernel ready for a processor: `append` goes to its command line, `parameters` to its modules, by the module's name.
     pub(crate) fn new(
-        kernel: Kernel,
+        kernel: &Kernel,
+        cpu: Cpu,
         append: &str,
         parameters: &BTreeMap<String, String>,
     ) -> Result<Self, BootError> {
         let mut files = vec![("init".to_owned(), 0o755, program::own()?)];
-        let modules = kernel.load_order(&[MODULE])?;
-        let mut command_line = COMMAND_LINE.to_owned();
+        let modules = kernel.load_order(&[cpu.module()])?;
+        let (machine, command_line) = match cpu {
+            Cpu::Amd => (Machine::Qemu(kernel.image.clone()), COMMAND_LINE),
+            Cpu::Bochs { model, .. } => {
+                (Machine::Bochs { model, program: Program::of(&kernel.image)? }, UNDER_BOCHS)
+            }
+        };
+        let mut command_line = command_line.to_owned();
         for (module, values) in parameters {
             // What is not loaded is built in, and gets its parameters from the kernel's command line.
             if !modules.iter().any(|loaded| module_name(&loaded.name) == *module) {
@@ -61,7 +80,7 @@ impl Lab {
         for word in append.split_whitespace() {
             command_line.push_str(&format!(" {word}"));
         }
-        Ok(Self { kernel, files, command_line })
+        Ok(Self { machine, files, command_line })
     }
 }
 
@@ -72,6 +91,11 @@ impl Boot for Lab {
             self.files.iter().map(|(path, mode, bytes)| (path.as_str(), *mode, bytes.as_slice())).collect();
         files.push((ORDERS.trim_start_matches('/'), 0o644, &text));
         let initramfs = initramfs(&files)?;
-        Ok(Box::new(Qemu::start(&self.kernel.image, &initramfs, &self.command_line)?))
+        Ok(match &self.machine {
+            Machine::Qemu(image) => Box::new(Qemu::start(image, &initramfs, &self.command_line)?),
+            Machine::Bochs { model, program } => {
+                Box::new(Bochs::start(model, program, &initramfs, &self.command_line)?)
+            }
+        })
     }
 }

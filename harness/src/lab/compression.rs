@@ -1,10 +1,11 @@
 //! Files that may be compressed, told by how they begin: xz (`xz-file-format.txt` 2.1.1.1), Zstandard (RFC 8878 3.1.1), gzip
-//! (RFC 1952 2.3.1), or not at all.
+//! (RFC 1952 2.3.1), lz4 in its legacy form (`lz4_Frame_format.md`), or not at all.
 
 use std::io::{self, BufRead, Read};
 
 use flate2::bufread::MultiGzDecoder;
 use liblzma::bufread::XzDecoder;
+use lz4_flex::frame::FrameDecoder;
 use ruzstd::decoding::StreamingDecoder;
 
 /// Reads what a file holds, whatever it is compressed with.
@@ -16,6 +17,8 @@ pub(super) fn plain<'a>(mut file: impl BufRead + 'a) -> io::Result<Box<dyn Read 
         Box::new(Frames::Between(file))
     } else if start.starts_with(b"\x1f\x8b") {
         Box::new(MultiGzDecoder::new(file))
+    } else if start.starts_with(b"\x02\x21\x4c\x18") {
+        Box::new(FrameDecoder::new(file))
     } else {
         Box::new(file)
     })

@@ -5,10 +5,12 @@
 //! two serial lines: the kernel's console and the channel, on which the init tells what it finds out as it finds it out. Inside,
 //! `init` is PID 1.
 
+mod bochs;
 mod boot;
 mod channel;
 mod checksum;
 mod compression;
+mod cpu;
 mod death;
 mod debian;
 mod directory;
@@ -17,6 +19,7 @@ mod image;
 pub(crate) mod init;
 mod initramfs;
 mod kernel;
+mod lines;
 mod lock;
 mod modules;
 mod orders;
@@ -32,5 +35,6 @@ pub use kernel::{Kernel, Sources};
 pub use modules::Module;
 
 pub(crate) use boot::Lab;
+pub(crate) use cpu::Cpu;
 pub(crate) use orders::Orders;
 pub(crate) use session::{LostError, Plan, Session, Watcher};

@@ -1,17 +1,16 @@
 //! QEMU with an emulated AMD processor: started, listened to on both serial lines, and never left behind.
 #![expect(unsafe_code, reason = "has the emulator die with this program")]
 
-use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, Write};
+use std::io::{ErrorKind, Seek, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use rustix::process::{Signal, set_parent_process_death_signal};
 
-use super::channel::Word;
+use super::lines::{listen, said};
 use super::session::{Emulator, Event};
 use crate::process::memory_file;
 
@@ -35,8 +34,6 @@ const ARGUMENTS: &[&str] = &[
     "-no-reboot",
     "-no-user-config",
 ];
-/// The longest line that is taken from a serial line, in bytes.
-const LINE: u64 = 1 << 20;
 
 /// Why QEMU could not be started; each completes "cannot …".
 #[derive(Debug, thiserror::Error)]
@@ -129,26 +126,4 @@ impl Drop for Qemu {
 
 fn failure(status: ExitStatus) -> Option<String> {
     (!status.success()).then(|| status.to_string())
-}
-
-fn said(line: String) -> Event {
-    match Word::read(&line) {
-        Ok(word) => Event::Said(word),
-        Err(line) => Event::Garbled(line),
-    }
-}
-
-/// Hands on line by line what comes out of a serial line, until it ends or nobody listens any more.
-fn listen(from: impl Read + Send + 'static, to: Sender<Event>, event: fn(String) -> Event) {
-    thread::spawn(move || {
-        let mut from = BufReader::new(from);
-        let mut line = Vec::new();
-        while let Ok(1..) = from.by_ref().take(LINE).read_until(b'\n', &mut line) {
-            let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-            line.clear();
-            if !text.is_empty() && to.send(event(text)).is_err() {
-                break;
-            }
-        }
-    });
 }
