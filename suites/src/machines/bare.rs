@@ -23,7 +23,7 @@ claim!(
 );
 
 /// Guests that do not halt are stopped after so many exits; the clock of the claim is shorter than this one.
-const LIMIT: Limit = Limit { time: Duration::from_secs(60), exits: 1000 };
+const LIMIT: Limit = Limit { time: Duration::from_secs(600), exits: 1000 };
 
 /// How many bytes above [`MMIO_HOLE`] the device answers for.
 const HOLE: u64 = 0x1_0000;
