@@ -103,9 +103,10 @@ impl HostMatch {
             && self.kernel.as_ref().is_none_or(|kernel| kernel.contains(&host.release))
             && self.emulated.is_none_or(|emulated| host.emulated == emulated)
             && self.cpu.as_deref().is_none_or(is_cpu)
-            && self.emulator.as_deref().is_none_or(|emulator| {
-                host.emulator.as_deref().is_some_and(|name| contains(name, emulator))
-            })
+            && self
+                .emulator
+                .as_deref()
+                .is_none_or(|emulator| host.emulator.as_deref().is_some_and(|name| contains(name, emulator)))
     }
 }
 
@@ -203,7 +204,11 @@ impl Source<'_> {
             kernel: kernel.transpose()?,
             emulated: host.emulated,
             cpu: part(host.cpu, "cpu", "part of the processor's vendor or model, or leave it out")?,
-            emulator: part(host.emulator, "emulator", "part of the emulator's name, such as Bochs, or leave it out")?,
+            emulator: part(
+                host.emulator,
+                "emulator",
+                "part of the emulator's name, such as Bochs, or leave it out",
+            )?,
         })
     }
 

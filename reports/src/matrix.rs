@@ -196,7 +196,8 @@ mod tests {
             let matrix = Matrix::new(names.iter().map(|name| (*name, &one)));
             matrix.labels()
         };
-        let long = ["6.12.100+deb12-cloud-amd64", "6.12.117+deb12-cloud-amd64 on penryn", "5.10.0-32-cloud-amd64"];
+        let long =
+            ["6.12.100+deb12-cloud-amd64", "6.12.117+deb12-cloud-amd64 on penryn", "5.10.0-32-cloud-amd64"];
         assert_eq!(head(&long), ["6.12.100", "6.12.117 on penryn", "5.10.0-32"]);
         assert_eq!(head(&["6.1.0-rc1-mine", "6.1.0-rc1-yours"]), ["6.1.0-rc1-mine", "6.1.0-rc1-yours"]);
     }

@@ -33,7 +33,8 @@ struct Measured {
 fn main() {
     // The harness of benches hands on its own options.
     let given: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let (suites, kernels): (Vec<_>, Vec<_>) = given.into_iter().partition(|argument| argument.starts_with("--suite="));
+    let (suites, kernels): (Vec<_>, Vec<_>) =
+        given.into_iter().partition(|argument| argument.starts_with("--suite="));
     let kernels: Vec<_> = kernels.iter().flat_map(|kernel| ["--kernel", kernel]).map(str::to_owned).collect();
     let alone = ["--kernel".to_owned(), KERNEL.to_owned()];
     let intel = |model: &str| [alone.as_slice(), &["--cpu".to_owned(), model.to_owned()]].concat();
@@ -70,7 +71,11 @@ fn measure(what: &str, kernels: &[String], query: &[&str]) {
     let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
     let first = measured.first.map_or_else(|| "none".to_owned(), seconds);
     let peak = format!("{} MiB", measured.peak >> 10);
-    let totals = if measured.status.code() == Some(0) { measured.totals } else { format!("{}: {}", measured.status, measured.totals) };
+    let totals = if measured.status.code() == Some(0) {
+        measured.totals
+    } else {
+        format!("{}: {}", measured.status, measured.totals)
+    };
     row(what, &first, &seconds(measured.whole), &peak, &totals);
 }
 
@@ -97,8 +102,9 @@ fn run(kernels: &[String], query: &[&str]) -> Measured {
 fn largest_below(process: u32) -> u64 {
     let tasks = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
     let children = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
-    let children: Vec<u32> =
-        children.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect();
+    let children: Vec<u32> = children
+        .flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect();
     children.into_iter().map(|child| held(child).max(largest_below(child))).max().unwrap_or(0)
 }
 

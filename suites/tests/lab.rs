@@ -89,5 +89,9 @@ fn an_interrupt_ends_four_machines_and_keeps_what_they_told() {
     assert_eq!(marked(&mark), Vec::<String>::new(), "processes were left behind");
     let folders = fs::read_dir(out.path()).unwrap().flatten().map(|entry| entry.path());
     let runs: Vec<_> = folders.filter(|path| path.is_dir()).map(|path| Run::load(path).unwrap()).collect();
-    assert!(runs.iter().any(|run| !run.claims.is_empty() && run.notes.iter().any(|note| note.starts_with("interrupted: "))));
+    assert!(
+        runs.iter()
+            .any(|run| !run.claims.is_empty()
+                && run.notes.iter().any(|note| note.starts_with("interrupted: ")))
+    );
 }

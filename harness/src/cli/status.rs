@@ -119,7 +119,9 @@ pub(super) fn of_usage(error: &clap::Error, command: Option<&str>) -> ExitCode {
 /// Says that a file of arguments, named by `@FILE`, cannot be read.
 pub(super) fn of_lost_arguments(error: &io::Error) -> ExitCode {
     let why = reports::reason(error);
-    say(format!("cannot read the file of arguments that an @ names: {why}; name one that can be read, with one argument a line"));
+    say(format!(
+        "cannot read the file of arguments that an @ names: {why}; name one that can be read, with one argument a line"
+    ));
     Ending::Usage.into()
 }
 

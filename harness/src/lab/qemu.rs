@@ -18,12 +18,13 @@ use crate::process::memory_file;
 const PROGRAM: &str = "qemu-system-x86_64";
 /// The first major version whose TCG emulates SVM with nested paging.
 const LEAST: u32 = 3;
-/// What it is always told. Multi-threaded TCG corrupts a kernel that patches its own code, in QEMU 7.2 at least.
+/// What it is always told. Multi-threaded TCG corrupts a kernel that patches its own code, in QEMU 7.2 at least. Without ERMS a kernel
+/// clears pages by eight bytes at a time and not by one, which TCG does as it is written.
 const ARGUMENTS: &[&str] = &[
     "-accel",
     "tcg,thread=single",
     "-cpu",
-    "max,+svm,+npt",
+    "max,+svm,+npt,-erms",
     "-machine",
     "q35",
     "-m",
@@ -86,7 +87,9 @@ pub(super) fn version() -> Result<String, QemuError> {
 fn fit(said: &str) -> Result<String, String> {
     let version = said.split_once("version ").and_then(|(_, rest)| rest.split_whitespace().next());
     let Some(version) = version else {
-        return Err(format!("{PROGRAM} does not say its version: is it QEMU? Install QEMU {LEAST}.0 or later"));
+        return Err(format!(
+            "{PROGRAM} does not say its version: is it QEMU? Install QEMU {LEAST}.0 or later"
+        ));
     };
     let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
     match major {

@@ -92,7 +92,10 @@ fn silent_kernels_are_left() -> Result<Completion, Failed> {
     let verdicts: Vec<_> = run.claims.iter().map(|entry| entry.verdict).collect();
     assert_eq!(verdicts, [Verdict::Crash, Verdict::Crash, Verdict::Pass], "{said}");
     for killer in &run.claims[..2] {
-        assert!(killer.why.as_deref().is_some_and(|why| why.contains("nothing was heard of it for 6 s")), "{killer:?}");
+        assert!(
+            killer.why.as_deref().is_some_and(|why| why.contains("nothing was heard of it for 6 s")),
+            "{killer:?}"
+        );
         assert!(killer.notes.iter().any(|note| note.starts_with("tried a second time")), "{killer:?}");
     }
     Ok(Completion::Completed)
@@ -106,7 +109,7 @@ fn no_virtualization_is_told() -> Result<Completion, Failed> {
     let (out, tools) = (tempfile::tempdir()?, tempfile::tempdir()?);
     let path = std::env::var("PATH")?;
     let script = format!(
-        "#!/bin/bash\nPATH='{path}'\nexec qemu-system-x86_64 \"${{@//max,+svm,+npt/max,-svm}}\"\n"
+        "#!/bin/bash\nPATH='{path}'\nexec qemu-system-x86_64 \"${{@//max,+svm,+npt,-erms/max,-svm}}\"\n"
     );
     let program = tools.path().join("qemu-system-x86_64");
     fs::write(&program, script)?;
@@ -115,7 +118,12 @@ fn no_virtualization_is_told() -> Result<Completion, Failed> {
     let output = command(out.path(), &["quick/"])?.env("PATH", format!("{tools}:{path}")).output()?;
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.contains("cannot use KVM in this kernel: the emulated processor shows neither SVM nor VMX: name"), "{said}");
+    assert!(
+        said.contains(
+            "cannot use KVM in this kernel: the emulated processor shows neither SVM nor VMX: name"
+        ),
+        "{said}"
+    );
     Ok(Completion::Completed)
 }
 

@@ -18,7 +18,10 @@ impl Matrix<'_> {
         let deviating: Vec<_> = self.rows.iter().filter(|row| row.deviates()).collect();
         if !deviating.is_empty() {
             writeln!(out, "\n## What deviates ({})", deviating.len())?;
-            writeln!(out, "\nA claim that is `known` is broken exactly as an expectation says, and why it says so.")?;
+            writeln!(
+                out,
+                "\nA claim that is `known` is broken exactly as an expectation says, and why it says so."
+            )?;
         }
         for row in deviating {
             self.write_deviation(out, row)?;
@@ -86,8 +89,10 @@ impl Matrix<'_> {
         groups.sort_by_key(|(_, names)| std::cmp::Reverse(names.len()));
         writeln!(out, "| where, and why | claims |\n|---|---|")?;
         for (reasons, names) in groups {
-            let listed: Vec<_> =
-                names.iter().map(|name| format!("<code>{}</code>", escaped(&plain::one_line(name)))).collect();
+            let listed: Vec<_> = names
+                .iter()
+                .map(|name| format!("<code>{}</code>", escaped(&plain::one_line(name))))
+                .collect();
             let (count, listed) = (counted(names.len(), "claim"), listed.join("<br>"));
             writeln!(out, "| {reasons} | <details><summary>{count}</summary>{listed}</details> |")?;
         }
@@ -113,7 +118,12 @@ impl Matrix<'_> {
             return "every one".to_owned();
         }
         let labels = self.labels();
-        columns.iter().filter_map(|&column| labels.get(column)).map(|label| escaped(label)).collect::<Vec<_>>().join(", ")
+        columns
+            .iter()
+            .filter_map(|&column| labels.get(column))
+            .map(|label| escaped(label))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 
@@ -131,7 +141,10 @@ fn list(seen: BTreeSet<String>) -> String {
 /// A release up to where a distribution's own words begin, and the processor behind it.
 fn short(name: &str) -> String {
     let (release, processor) = name.split_once(' ').unwrap_or((name, ""));
-    let end = release.find('+').or_else(|| release.find(|c: char| c.is_alphabetic()).map(|at| at.saturating_sub(1)));
-    let version = release.get(..end.unwrap_or(release.len())).filter(|version| !version.is_empty()).unwrap_or(release);
+    let end = release
+        .find('+')
+        .or_else(|| release.find(|c: char| c.is_alphabetic()).map(|at| at.saturating_sub(1)));
+    let version =
+        release.get(..end.unwrap_or(release.len())).filter(|version| !version.is_empty()).unwrap_or(release);
     format!("{version} {processor}").trim_end().to_owned()
 }

@@ -52,7 +52,12 @@ fn refuses(programs: &[(&str, &str)], more: &[&str], status: i32, expected: &str
 
 #[test]
 fn an_emulator_that_is_missing_is_named_with_its_package() {
-    refuses(&[], &[], 3, "cannot boot a kernel: there is no qemu-system-x86_64; install it (Debian and Ubuntu: ");
+    refuses(
+        &[],
+        &[],
+        3,
+        "cannot boot a kernel: there is no qemu-system-x86_64; install it (Debian and Ubuntu: ",
+    );
     let intel = "there is no bochs; install it (Debian and Ubuntu: bochs bochsbios bochs-term vgabios)";
     refuses(&[], &["--cpu", "intel"], 3, intel);
 }
@@ -61,15 +66,26 @@ fn an_emulator_that_is_missing_is_named_with_its_package() {
 fn an_emulator_that_does_not_do_is_told_by_what_it_lacks() {
     let qemu = |lines| [("qemu-system-x86_64", lines)];
     let cases = [
-        ("echo QEMU emulator version 2.11.1", "QEMU 2.11.1 is too old, since it emulates no nested paging: install"),
+        (
+            "echo QEMU emulator version 2.11.1",
+            "QEMU 2.11.1 is too old, since it emulates no nested paging: install",
+        ),
         ("echo hello", "qemu-system-x86_64 does not say its version: is it QEMU?"),
-        ("[ \"$1\" = -accel ] && echo kvm || echo QEMU emulator version 9.1.0", "is built without TCG, its software"),
+        (
+            "[ \"$1\" = -accel ] && echo kvm || echo QEMU emulator version 9.1.0",
+            "is built without TCG, its software",
+        ),
     ];
     for (lines, expected) in cases {
         refuses(&qemu(lines), &[], 3, expected);
     }
     let bochs = "[ \"$1\" = --help ] && echo pentium || echo Bochs x86 Emulator 2.4";
-    refuses(&[("bochs", bochs)], &["--cpu", "intel"], 3, "this bochs 2.4 has no model corei7_haswell_4770; install version 2.7");
+    refuses(
+        &[("bochs", bochs)],
+        &["--cpu", "intel"],
+        3,
+        "this bochs 2.4 has no model corei7_haswell_4770; install version 2.7",
+    );
 }
 
 #[test]
@@ -80,10 +96,15 @@ fn a_kernel_that_is_none_is_told_by_what_is_wrong() {
     let cases = [
         (Path::new("/nowhere"), 2, "there is no such file or directory; write debian:6.12"),
         (empty.path(), 2, "there is no kernel in it; it needs vmlinuz or boot/vmlinuz-RELEASE"),
-        (without.path(), 2, "its modules, lib/modules/6.12.1-none, are missing: there are no modules at all; add them"),
+        (
+            without.path(),
+            2,
+            "its modules, lib/modules/6.12.1-none, are missing: there are no modules at all; add them",
+        ),
         (other.path(), 3, "cannot load kvm_amd into 6.12.1-none: "),
     ];
-    let qemu = [("qemu-system-x86_64", "[ \"$1\" = -accel ] && echo tcg || echo QEMU emulator version 9.1.0")];
+    let qemu =
+        [("qemu-system-x86_64", "[ \"$1\" = -accel ] && echo tcg || echo QEMU emulator version 9.1.0")];
     for (kernel, status, expected) in cases {
         let said = with_programs(&qemu, kernel, &[]);
         assert!(said.sentence(status).contains(expected), "{}", said.err);
@@ -92,9 +113,15 @@ fn a_kernel_that_is_none_is_told_by_what_is_wrong() {
 
 #[test]
 fn a_processor_that_is_none_is_told_with_those_that_there_are() {
-    for arguments in [["lab", "--kernel", "host", "--cpu", "8086"], ["lab", "--kernel", "host@8086", "--cpu", "amd"]] {
+    for arguments in
+        [["lab", "--kernel", "host", "--cpu", "8086"], ["lab", "--kernel", "host@8086", "--cpu", "amd"]]
+    {
         let said = assay(arguments);
-        assert!(said.sentence(2).contains("write amd (QEMU), intel (Bochs' corei7_haswell_4770), or a model"), "{}", said.err);
+        assert!(
+            said.sentence(2).contains("write amd (QEMU), intel (Bochs' corei7_haswell_4770), or a model"),
+            "{}",
+            said.err
+        );
     }
 }
 
@@ -106,7 +133,11 @@ fn arguments_come_from_a_file_too() {
     let said = assay(["lab".to_owned(), format!("@{}", file.display())]);
     assert!(said.sentence(2).contains("cannot find the kernel `/nowhere`"), "{}", said.err);
     let said = assay(["lab", "@/nowhere"]);
-    assert!(said.sentence(2).starts_with("cannot read the file of arguments that an @ names: "), "{}", said.err);
+    assert!(
+        said.sentence(2).starts_with("cannot read the file of arguments that an @ names: "),
+        "{}",
+        said.err
+    );
 }
 
 #[test]
@@ -128,7 +159,8 @@ fn a_full_disk_is_said_and_nothing_half_written_is_left() {
     let lines = "mount -t tmpfs -o size=256k none \"$1\" && \"$0\" lab --kernel \"$2/k.deb\"; status=$?; ls \"$1/assay/unpacked\"; exit $status";
     let mut command = Command::new(namespace[0]);
     command.args([namespace[1], "sh", "-c", lines, ASSAY]).arg(disk.path()).arg(kernel.path());
-    let said = Said::of(&command.env("XDG_CACHE_HOME", disk.path()).current_dir(kernel.path()).output().unwrap());
+    let said =
+        Said::of(&command.env("XDG_CACHE_HOME", disk.path()).current_dir(kernel.path()).output().unwrap());
     assert_eq!(said.status, Some(2), "{}", said.err);
     let last = said.err.lines().last().unwrap();
     assert!(sentence(&format!("{last}\n")).contains("No space left on device"), "{}", said.err);

@@ -88,7 +88,10 @@ mod tests {
         let named = |text: &str| text.parse::<Named>();
         assert_eq!(named("debian:6.12").unwrap(), Named::plain("debian:6.12"));
         let own = named("debian:6.12@core2_penryn_t9600").unwrap();
-        assert_eq!((own.spec.as_str(), own.cpu.unwrap().to_string()), ("debian:6.12", "core2_penryn_t9600".into()));
+        assert_eq!(
+            (own.spec.as_str(), own.cpu.unwrap().to_string()),
+            ("debian:6.12", "core2_penryn_t9600".into())
+        );
         assert!(named("debian:6.12@8086").unwrap_err().contains("write amd"));
     }
 }
