@@ -25,6 +25,7 @@ use crate::runner::Interrupt;
 use crate::shipped_expectations;
 
 #[derive(Debug, clap::Args)]
+#[command(args_override_self = true)]
 #[command(after_help = "\
 Examples:
   assay lab --kernel debian:6.1 --kernel debian:6.12

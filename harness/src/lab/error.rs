@@ -60,7 +60,7 @@ pub enum LabError {
     #[error("make an initramfs: {0}")]
     Initramfs(String),
     /// The file system refuses.
-    #[error("{act} {}: {source}{}", path.display(), cure(source))]
+    #[error("{act} {}: {}{}", path.display(), reports::reason(source), cure(source))]
     File {
         /// `read`, `write` and the like.
         act: &'static str,

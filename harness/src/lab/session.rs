@@ -295,8 +295,7 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         let verdict = if death.is_the_kernels() { Verdict::Crash } else { Verdict::Fault };
-        let witness =
-            Witness { detail: words, replay: format!("{} {name}", self.plan.replay), ..Witness::default() };
+        let witness = Witness { detail: words, ..Witness::default() };
         self.keep(Entry {
             why: Some(death.to_string()),
             witness: Some(witness),
@@ -323,6 +322,10 @@ impl<'a> Session<'a> {
     fn keep(&mut self, mut entry: Entry) {
         if let Some(host) = &self.host {
             settle(&self.plan.known, &mut entry, host);
+        }
+        if let Some(witness) = &mut entry.witness {
+            // What the inside says of this is true inside.
+            witness.replay = format!("{} {}", self.plan.replay, entry.name);
         }
         self.watcher.ended(&entry);
         self.entries.insert(entry.name.clone(), entry);

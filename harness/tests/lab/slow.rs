@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "takes the processor for itself")]
 
 use std::fs::{self, File};
+use std::path::Path;
 
 use harness::{HostFault, Outcome, Stop, claim, equal};
 use rustix::termios::{Action, tcflow};
@@ -9,6 +10,11 @@ use rustix::termios::{Action, tcflow};
 /// With the only processor for itself, no other process comes to its turn, and init is one.
 fn a_takes_the_processor() -> Outcome {
     fs::write("/proc/sys/kernel/sched_rt_runtime_us", "-1").map_err(fault)?;
+    // From 6.12 on a server of its own keeps something for all others (Documentation/scheduler/sched-deadline.rst).
+    let server = Path::new("/sys/kernel/debug/sched/fair_server/cpu0/runtime");
+    if server.exists() {
+        fs::write(server, "0").map_err(fault)?;
+    }
     let highest = libc::sched_param { sched_priority: 99 };
     // SAFETY: the structure lives as long as the call, which only reads it.
     equal(unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const highest) }, 0)?;

@@ -74,6 +74,24 @@ impl Bench<'_> {
         Tried { name: name.clone(), run, unwritten }
     }
 
+    /// How to have the same machine again, with the same cases.
+    fn replay(&self, machine: &Machine) -> String {
+        let Arguments { seed, module, append, suite, .. } = self.arguments;
+        let mut words = vec![format!("assay lab --kernel {}", machine.kernel.name)];
+        words.extend(suite.iter().map(|suite| format!("--suite {suite}")));
+        if machine.cpu != Cpu::Amd {
+            words.push(format!("--cpu {}", machine.cpu));
+        }
+        words.extend(module.iter().map(|(module, parameter)| format!("--module {module}.{parameter}")));
+        if !append.is_empty() {
+            words.push(format!("--append '{append}'"));
+        }
+        if *seed != 0 {
+            words.push(format!("--seed {seed:#x}"));
+        }
+        words.join(" ")
+    }
+
     fn session(&self, machine: &Machine, line: &Line<'_>) -> Result<Run, LostError> {
         let (arguments, cpu) = (self.arguments, machine.cpu);
         let lab = Lab::new(&machine.kernel, cpu, &arguments.append, &self.parameters)?;
@@ -88,10 +106,7 @@ impl Bench<'_> {
                 parameters: self.parameters.clone(),
             },
             known: self.known.clone(),
-            replay: match cpu {
-                Cpu::Amd => format!("assay lab --kernel {}", machine.kernel.name),
-                cpu => format!("assay lab --kernel {} --cpu {cpu}", machine.kernel.name),
-            },
+            replay: self.replay(machine),
             emulator: lab.emulator().to_owned(),
             boot: cpu.boot(),
             silence: arguments.silence.map_or_else(|| cpu.silence(), Duration::from_secs),
