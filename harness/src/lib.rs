@@ -38,6 +38,7 @@ pub mod lab;
 mod need;
 mod outcome;
 pub mod process;
+mod puppet;
 pub mod runner;
 pub mod signal;
 mod subject;
@@ -55,6 +56,7 @@ pub use host::Facts;
 pub use input::Input;
 pub use need::Need;
 pub use outcome::{Broken, HostFault, Outcome, Stop};
+pub use puppet::{Exception, Puppet, Told};
 pub use subject::{SUBJECTS, Subject, subjects, tells};
 
 #[doc(hidden)]
