@@ -226,14 +226,14 @@ impl Command {
     }
 }
 
-/// Whether code of the mode reaches the address through ES, which holds the hole there, or through DS.
-fn through_extra(address: u64, mode: Mode) -> bool {
+/// Whether code of the mode reaches the address through FS, which holds the hole there, or through DS.
+fn through_first(address: u64, mode: Mode) -> bool {
     mode.has_paragraphs() && address >= MMIO_HOLE
 }
 
 /// The offset of an address in the segment that reaches it.
 fn offset(address: u64, mode: Mode) -> u64 {
-    if through_extra(address, mode) { address - MMIO_HOLE } else { address }
+    if through_first(address, mode) { address - MMIO_HOLE } else { address }
 }
 
 /// The operand that reaches an address whose offset lies in SI, or in DI where it is written to.
@@ -246,7 +246,7 @@ fn operand(address: u64, mode: Mode, written: bool) -> AsmMemoryOperand {
         (_, false) => ptr(rsi),
         (_, true) => ptr(rdi),
     };
-    if through_extra(address, mode) { plain.es() } else { plain }
+    if through_first(address, mode) { plain.fs() } else { plain }
 }
 
 macro_rules! controls {

@@ -31,8 +31,6 @@ pub(crate) const DS: usize = 0xc0;
 pub(crate) const CR2: usize = 0xc8;
 /// The interrupted registers, in the order of [`Registers::NAMES`].
 pub(crate) const INTERRUPTED: usize = 0xd0;
-/// The first byte behind what is in use.
-pub(crate) const END: usize = INTERRUPTED + 18 * 8;
 
 /// The port that tells a report: one byte, the vector.
 pub const REPORT_PORT: u16 = 0xa5;

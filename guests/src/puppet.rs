@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::map::{CODE, STACK, STACK_STEP};
 use crate::protocol::{self, READY_PORT, REGISTERS, RESUME, block};
-use crate::{Act, After, Code, CodeError, Done, Handlers, Image, ImageError, Mode, Registers, Report};
+use crate::{Act, After, Code, CodeError, Done, EntryState, Handlers, Image, ImageError, Mode, Registers, Report};
 
 /// From one vCPU's puppet to the next.
 const STEP: u64 = 0x400;
@@ -55,7 +55,11 @@ impl Puppet {
         let assembled = assembled.map_err(|source| CodeError::Assemble { mode, source })?;
         let first = Code { mode, origin: CODE, bytes: assembled[0].0.clone() };
         let handlers = Handlers { after: After::Resumes, own_stack: true };
-        let mut builder = Image::builder(&first).handled(handlers).on_vcpus(vcpus).entered(|state| state.with_vectors());
+        let mut builder = Image::builder(&first).handled(handlers).on_vcpus(vcpus).entered(EntryState::with_vectors);
+        if mode.has_paragraphs() {
+            // String instructions write through ES, so it is FS that reaches the hole in RAM.
+            builder = builder.entered(|state| EntryState { es: state.ds, fs: state.es, ..state });
+        }
         for (vcpu, (bytes, _)) in assembled.iter().enumerate().skip(1) {
             builder = builder.with(start(vcpu), bytes.clone());
         }

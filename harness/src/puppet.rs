@@ -71,11 +71,21 @@ impl Puppet {
         &self.guest
     }
 
+    /// The mode that it runs in.
+    pub fn mode(&self) -> Mode {
+        self.puppet.mode()
+    }
+
+    /// The guest-physical address at which what it is told lies.
+    pub fn buffer(&self) -> u64 {
+        self.puppet.buffer(self.vcpu)
+    }
+
     /// Carries out a command; the guest's reads get these replies in order, and all ones after the last.
     #[track_caller]
     pub fn tell(&self, command: &Command, replies: &[&[u8]]) -> Result<Told, Stop> {
-        let act = command.act(self.puppet.mode()).map_err(fault)?;
-        let listing = act.disassemble(self.puppet.buffer(self.vcpu), self.puppet.mode());
+        let act = command.act(self.mode()).map_err(fault)?;
+        let listing = act.disassemble(self.buffer(), self.mode());
         self.remember(listing);
         for (address, bytes) in self.puppet.orders(self.vcpu, &act).map_err(fault)? {
             self.guest.memory().write(place(address)?, &bytes)?;

@@ -104,10 +104,17 @@ fn back(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.iretd()
 }
 
-/// By IRET, for with it non-maskable interrupts can come again.
+/// By IRET after a non-maskable interrupt, for only then another one can come; elsewhere without, for emulators lack it.
 fn on(a: &mut CodeAssembler) -> Result<(), IcedError> {
+    let mut plain = a.create_label();
+    a.cmp(byte_ptr(ebx + VECTOR), 2)?;
+    a.jne(plain)?;
     a.push(2)?;
     a.push(i32::from(selector::CODE))?;
     a.push(dword_ptr(ebx + RESUME))?;
-    a.iretd()
+    a.iretd()?;
+    a.set_label(&mut plain)?;
+    a.push(2)?;
+    a.popfd()?;
+    a.jmp(dword_ptr(ebx + RESUME))
 }

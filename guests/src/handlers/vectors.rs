@@ -45,6 +45,12 @@ const PUSH_IMM8: u8 = 0x6a;
 const JMP_NEAR: u8 = 0xe9;
 
 impl Handlers {
+    /// The guest-physical address of a vector's gate, where code of `mode` is handled.
+    pub fn gate(mode: Mode, vector: u8) -> u64 {
+        let length = u64::from((Self::table(mode).limit + 1) / VECTORS);
+        Self::table(mode).base + length * u64::from(vector)
+    }
+
     /// IDTR, where these handle what code of `mode` raises.
     pub(crate) fn table(mode: Mode) -> Table {
         match mode.handler_bitness() {
@@ -86,7 +92,8 @@ impl Handlers {
         let mut bytes = Vec::new();
         for vector in 0..=u8::MAX {
             let entry = bytes.len();
-            let without = !WITH_ERROR.contains(&vector);
+            // Real mode has no error codes.
+            let without = bitness == 16 || !WITH_ERROR.contains(&vector);
             bytes.extend(if without { [PUSH_IMM8, 0xff] } else { [NOP, NOP] });
             bytes.extend([PUSH_IMM8, vector, JMP_NEAR]);
             let behind = usize::from(BODY) - bytes.len();

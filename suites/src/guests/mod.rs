@@ -3,4 +3,6 @@
 
 mod exceptions;
 mod modes;
+mod needs;
 mod puppet;
+mod raised;
