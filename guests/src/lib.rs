@@ -40,6 +40,7 @@ mod registers;
 mod segment;
 mod state;
 mod story;
+pub mod strategies;
 pub mod tables;
 mod whole;
 

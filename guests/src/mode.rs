@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{Feature, Levels, Page, Paging};
@@ -103,6 +104,16 @@ impl Mode {
     /// What a processor must have for it.
     pub fn features(self) -> Vec<Feature> {
         self.paging().map(Paging::features).unwrap_or_default()
+    }
+}
+
+/// Any mode, the plainest first.
+impl Arbitrary for Mode {
+    type Parameters = ();
+    type Strategy = BoxedStrategy<Self>;
+
+    fn arbitrary_with((): ()) -> BoxedStrategy<Self> {
+        proptest::sample::select(Self::ALL).boxed()
     }
 }
 

@@ -8,6 +8,7 @@
 
 use std::fmt;
 
+use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{Feature, Mode};
@@ -166,6 +167,16 @@ impl Paging {
             all.extend(page(ENTRIES, &|i| i << 12 | upper | DIRTY));
         }
         all.into_iter().flat_map(u64::to_le_bytes).collect()
+    }
+}
+
+/// Any layout, the smallest tables first.
+impl Arbitrary for Paging {
+    type Parameters = ();
+    type Strategy = BoxedStrategy<Self>;
+
+    fn arbitrary_with((): ()) -> BoxedStrategy<Self> {
+        proptest::sample::select(Self::ALL).boxed()
     }
 }
 

@@ -87,7 +87,10 @@ proptest! {
         let ram = puppet.image.ram();
         let start = usize::try_from(at - 0x200).unwrap();
         let own = guests::disassemble(&ram[start..start + 0x200], start as u64, mode);
-        let to_buffer = own.iter().position(|line| line.ends_with(&format!("jmp 0x{at:x}"))).unwrap();
+        let leads = |line: &String| {
+            line.contains(" jmp ") && u64::from_str_radix(line.rsplit("0x").next().unwrap(), 16) == Ok(*at)
+        };
+        let to_buffer = own.iter().position(leads).unwrap();
         let next = u64::from_str_radix(own[to_buffer + 1].split(' ').next().unwrap(), 16).unwrap();
         prop_assert_eq!(target, next);
     }

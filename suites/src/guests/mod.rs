@@ -2,6 +2,7 @@
 //! told.
 
 mod exceptions;
+mod generated;
 mod modes;
 mod needs;
 mod puppet;
