@@ -101,7 +101,8 @@ pub enum Command {
 pub struct Act {
     /// The bytes, which may be no instruction at all.
     pub bytes: Vec<u8>,
-    /// The registers; RIP is not among what is loaded, and RFLAGS zero stands for none but the bit that is always set.
+    /// The registers; RIP is not among what is loaded, RSP zero stands for the puppet's own stack, on which exceptions need room,
+    /// and RFLAGS zero for the bit that is always set.
     pub registers: Registers,
 }
 
@@ -159,9 +160,7 @@ impl Command {
                 Registers { rdx: port.into(), rcx: count.into(), rsi: SCRATCH, ..none }
             }
             Self::Read(address, _) => Registers { rsi: offset(address, mode), ..none },
-            Self::Write(address, _, value) => {
-                Registers { rdi: offset(address, mode), rax: value, ..none }
-            }
+            Self::Write(address, _, value) => Registers { rdi: offset(address, mode), rax: value, ..none },
             Self::Rdmsr(number) => Registers { rcx: number.into(), ..none },
             Self::Wrmsr(number, value) => {
                 Registers { rcx: number.into(), rax: value & 0xffff_ffff, rdx: value >> 32, ..none }

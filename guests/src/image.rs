@@ -97,8 +97,7 @@ impl Image {
     /// Puts the pieces in order, and refuses those that have no room.
     pub(crate) fn in_order(&mut self) -> Result<(), ImageError> {
         self.pieces.sort_by_key(|(address, _)| *address);
-        let limits: Vec<u64> =
-            self.pieces.iter().map(|(address, _)| *address).chain([STACK, RAM]).collect();
+        let limits: Vec<u64> = self.pieces.iter().map(|(address, _)| *address).chain([STACK, RAM]).collect();
         for (index, (address, bytes)) in self.pieces.iter().enumerate() {
             let next = limits.iter().enumerate().filter(|(other, limit)| match limit.cmp(&address) {
                 std::cmp::Ordering::Less => false,

@@ -8,7 +8,9 @@ use thiserror::Error;
 
 use crate::map::{CODE, STACK, STACK_STEP};
 use crate::protocol::{self, READY_PORT, REGISTERS, RESUME, block};
-use crate::{Act, After, Code, CodeError, Done, EntryState, Handlers, Image, ImageError, Mode, Registers, Report};
+use crate::{
+    Act, After, Code, CodeError, Done, EntryState, Handlers, Image, ImageError, Mode, Registers, Report,
+};
 
 /// From one vCPU's puppet to the next.
 const STEP: u64 = 0x400;
@@ -55,7 +57,8 @@ impl Puppet {
         let assembled = assembled.map_err(|source| CodeError::Assemble { mode, source })?;
         let first = Code { mode, origin: CODE, bytes: assembled[0].0.clone() };
         let handlers = Handlers { after: After::Resumes, own_stack: true };
-        let mut builder = Image::builder(&first).handled(handlers).on_vcpus(vcpus).entered(EntryState::with_vectors);
+        let mut builder =
+            Image::builder(&first).handled(handlers).on_vcpus(vcpus).entered(EntryState::with_vectors);
         if mode.has_paragraphs() {
             // String instructions write through ES, so it is FS that reaches the hole in RAM.
             builder = builder.entered(|state| EntryState { es: state.ds, fs: state.es, ..state });
@@ -92,7 +95,11 @@ impl Puppet {
         }
         let mut registers = vec![0; 8 * Registers::NAMES.len()];
         let rflags = act.registers.rflags | 2;
-        protocol::write_registers(&mut registers, 0, &Registers { rflags, ..act.registers });
+        let mut loaded = Registers { rflags, ..act.registers };
+        if loaded.rsp == 0 {
+            loaded.rsp = stack(vcpu);
+        }
+        protocol::write_registers(&mut registers, 0, &loaded);
         let mut bytes = act.bytes.clone();
         let back = self.backs.get(vcpu).copied().unwrap_or(CODE);
         let from = self.buffer(vcpu) + bytes.len() as u64;

@@ -5,9 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::map::{
-    CODE, GDT, HOLE_SELECTOR, MMIO_HOLE, PAGES, RAM, SCRATCH, STACK, TASK, TASK_WITH_MAP,
-};
+use crate::map::{CODE, GDT, HOLE_SELECTOR, MMIO_HOLE, PAGES, RAM, SCRATCH, STACK, TASK, TASK_WITH_MAP};
 use crate::segment::{Segment, Table};
 use crate::tables::{Gdt, Tss, selector};
 use crate::{Mode, Paging, Registers};
@@ -193,11 +191,7 @@ impl EntryState {
     fn segmented(registers: Registers) -> Self {
         let to_stack = 0xffff_u32;
         Self {
-            registers: Registers {
-                rip: CODE - SEGMENTED_CODE,
-                rsp: STACK - SEGMENTED_STACK,
-                ..registers
-            },
+            registers: Registers { rip: CODE - SEGMENTED_CODE, rsp: STACK - SEGMENTED_STACK, ..registers },
             cs: Segment::based_code(selector::CODE, SEGMENTED_CODE, to_stack),
             ds: Segment::based_data(selector::DATA, SCRATCH, 0x6fff),
             es: Segment::based_data(selector::EXTRA, MMIO_HOLE, 0xffff),

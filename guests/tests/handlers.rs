@@ -17,7 +17,8 @@ fn image(mode: Mode, after: After, change: impl FnOnce(Builder<'_>) -> Builder<'
 /// Where a vector leads: the address of the code, its selector, and the stack's number. An independent reading of the gates.
 fn lead(image: &Image, ram: &[u8], vector: u8) -> (u64, u16, u8) {
     let at = usize::try_from(Handlers::gate(image.code.mode, vector)).unwrap();
-    let half = |offset: usize| u64::from(u16::from_le_bytes(ram[at + offset..at + offset + 2].try_into().unwrap()));
+    let half =
+        |offset: usize| u64::from(u16::from_le_bytes(ram[at + offset..at + offset + 2].try_into().unwrap()));
     let selector = u16::try_from(half(2)).unwrap();
     match image.code.mode.handler_bitness() {
         16 => (half(2) * 16 + half(0), selector, 0),

@@ -65,8 +65,20 @@ fn shift(paging: Paging, address: u64) -> u32 {
         (Page::Huge, _) => 30,
         (Page::Large, Levels::Two) => 22,
         (Page::Large, _) => 21,
-        (Page::Small, Levels::Two) => if address < 1 << 22 { 12 } else { 22 },
-        (Page::Small, _) => if address < 1 << 21 { 12 } else { 21 },
+        (Page::Small, Levels::Two) => {
+            if address < 1 << 22 {
+                12
+            } else {
+                22
+            }
+        }
+        (Page::Small, _) => {
+            if address < 1 << 21 {
+                12
+            } else {
+                21
+            }
+        }
     }
 }
 

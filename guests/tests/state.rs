@@ -6,7 +6,8 @@ use rstest::rstest;
 #[test]
 fn vm_entry_takes_it() {
     for &mode in Mode::ALL {
-        let EntryState { registers, cs, ds, es, fs, gs, ss, tr, ldt, cr0, cr4, efer, .. } = EntryState::of(mode);
+        let EntryState { registers, cs, ds, es, fs, gs, ss, tr, ldt, cr0, cr4, efer, .. } =
+            EntryState::of(mode);
         let v86 = mode == Mode::Virtual8086;
         assert_eq!(registers.rip + if mode == Mode::Segmented { cs.base } else { 0 }, CODE);
         assert_eq!(registers.rflags & 2, 2);
@@ -76,6 +77,8 @@ fn the_task_of_virtual_8086_mode_permits_every_port() {
     assert!(ram[map..map + 0x2000].iter().all(|&byte| byte == 0));
     assert_eq!(ram[map + 0x2000], 0xff, "the byte behind the map");
     assert_eq!(map + 0x2000, at + tr.limit as usize);
-    assert_eq!(u64::from(u32::from_le_bytes(ram[at + 4..at + 8].try_into().unwrap())), image.entry.ring_0_stack);
+    assert_eq!(
+        u64::from(u32::from_le_bytes(ram[at + 4..at + 8].try_into().unwrap())),
+        image.entry.ring_0_stack
+    );
 }
-

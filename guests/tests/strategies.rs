@@ -3,8 +3,8 @@
 //! knowledge of instructions.
 
 use guests::iced_x86::{
-    CpuidFeature, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, OpAccess, OpKind,
-    Register as Name, RflagsBits,
+    CpuidFeature, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, OpAccess,
+    OpKind, Register as Name, RflagsBits,
 };
 use guests::strategies::{
     Atomics, Moves, Msrs, Operands, Place, Ports, Program, Stack, Step, Straight, Strings, WINDOW,
@@ -117,7 +117,8 @@ fn keeps_to_the_window(all: &[Instruction], image: &Image, place: Place) -> Resu
             count += 1;
         }
         for used in factory.info(instruction).used_registers() {
-            let writes = !matches!(used.access(), OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess);
+            let writes =
+                !matches!(used.access(), OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess);
             let full = used.register().full_register();
             let own = instruction.stack_pointer_increment() != 0 && matches!(full, Name::RSP | Name::RBP);
             let own = own || instruction.mnemonic() == guests::iced_x86::Mnemonic::Leave;

@@ -47,7 +47,8 @@ impl Guest {
             Ok(vcpu)
         };
         let vcpu = enter(0, &image.entry)?;
-        let others = (1..).zip(&image.others).map(|(id, state)| enter(id, state)).collect::<Result<_, _>>()?;
+        let others =
+            (1..).zip(&image.others).map(|(id, state)| enter(id, state)).collect::<Result<_, _>>()?;
         Ok(Self { image: image.clone(), memory, vcpu, others, vm })
     }
 

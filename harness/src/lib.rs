@@ -56,7 +56,7 @@ pub use guest::Guest;
 pub use host::Facts;
 pub use input::Input;
 pub use need::Need;
-pub use offers::offers;
+pub use offers::{lacking, offers};
 pub use outcome::{Broken, HostFault, Outcome, Stop};
 pub use puppet::{Exception, Puppet, Told};
 pub use subject::{SUBJECTS, Subject, subjects, tells};

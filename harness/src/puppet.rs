@@ -197,10 +197,7 @@ impl Puppet {
 
     /// Runs until the puppet is ready again: what left the guest before, and whether an exception was reported.
     #[track_caller]
-    fn until_ready(
-        &self,
-        replies: &mut dyn Iterator<Item = Vec<u8>>,
-    ) -> Result<(Vec<Event>, bool), Stop> {
+    fn until_ready(&self, replies: &mut dyn Iterator<Item = Vec<u8>>) -> Result<(Vec<Event>, bool), Stop> {
         let (mut events, mut reported) = (Vec::new(), false);
         for _ in 0..EXITS {
             match self.guest.next(self.vcpu, replies)? {

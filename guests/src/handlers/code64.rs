@@ -6,9 +6,7 @@ use iced_x86::code_asm::{AsmRegister64, CodeAssembler, byte_ptr, ptr, qword_ptr}
 
 use super::After;
 use crate::map::{PROTOCOL, STACK, VCPUS};
-use crate::protocol::{
-    BLOCK, COUNT, CR2, CS, ERROR, INTERRUPTED, REPORT_PORT, RESUME, SS, VECTOR,
-};
+use crate::protocol::{BLOCK, COUNT, CR2, CS, ERROR, INTERRUPTED, REPORT_PORT, RESUME, SS, VECTOR};
 use crate::tables::selector;
 
 /// The registers that are neither on the stack nor in use, and their places in the order of a block.

@@ -47,8 +47,7 @@ const BIT: [Codes; 3] = [
 ];
 const EXCHANGE_ADD: Codes = [Op::Xadd_rm8_r8, Op::Xadd_rm16_r16, Op::Xadd_rm32_r32, Op::Xadd_rm64_r64];
 const EXCHANGE: Codes = [Op::Xchg_rm8_r8, Op::Xchg_rm16_r16, Op::Xchg_rm32_r32, Op::Xchg_rm64_r64];
-const COMPARE: Codes =
-    [Op::Cmpxchg_rm8_r8, Op::Cmpxchg_rm16_r16, Op::Cmpxchg_rm32_r32, Op::Cmpxchg_rm64_r64];
+const COMPARE: Codes = [Op::Cmpxchg_rm8_r8, Op::Cmpxchg_rm16_r16, Op::Cmpxchg_rm32_r32, Op::Cmpxchg_rm64_r64];
 
 /// An operation that writes its operand and may be locked.
 fn writing(op: Arithmetic) -> Arithmetic {
@@ -118,10 +117,13 @@ impl Arbitrary for Atomic {
         let (register, address, lock) = (any::<Register>, any::<Address>, any::<bool>);
         let width = any_width;
         prop_oneof![
-            (lock(), op(), width(), address(), register()).prop_map(|(l, o, w, a, r)| Self::Register(l, o, w, a, r)),
-            (lock(), op(), width(), address(), any::<i32>()).prop_map(|(l, o, w, a, v)| Self::Constant(l, o, w, a, v)),
+            (lock(), op(), width(), address(), register())
+                .prop_map(|(l, o, w, a, r)| Self::Register(l, o, w, a, r)),
+            (lock(), op(), width(), address(), any::<i32>())
+                .prop_map(|(l, o, w, a, v)| Self::Constant(l, o, w, a, v)),
             (lock(), 0..4u8, width(), address()).prop_map(|(l, k, w, a)| Self::Unary(l, k, w, a)),
-            (lock(), 0..3u8, width(), address(), 0..64u8).prop_map(|(l, k, w, a, b)| Self::Bit(l, k, w, a, b)),
+            (lock(), 0..3u8, width(), address(), 0..64u8)
+                .prop_map(|(l, k, w, a, b)| Self::Bit(l, k, w, a, b)),
             (lock(), width(), address(), register()).prop_map(|(l, w, a, r)| Self::ExchangeAdd(l, w, a, r)),
             (lock(), width(), address(), register()).prop_map(|(l, w, a, r)| Self::Exchange(l, w, a, r)),
             (lock(), width(), address(), register()).prop_map(|(l, w, a, r)| Self::Compare(l, w, a, r)),

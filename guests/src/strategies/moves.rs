@@ -162,7 +162,8 @@ impl Step for Move {
             }
             Self::Compare(lock, double, at) => {
                 let double = double && e.mode == Mode::Long;
-                let (code, at) = if double { (Op::Cmpxchg16b_m128, at.aligned(16)) } else { (Op::Cmpxchg8b_m64, at) };
+                let (code, at) =
+                    if double { (Op::Cmpxchg16b_m128, at.aligned(16)) } else { (Op::Cmpxchg8b_m64, at) };
                 let mut instruction = Instruction::with1(code, e.at(at))?;
                 instruction.set_has_lock_prefix(lock);
                 e.put(instruction)
@@ -204,7 +205,13 @@ fn number_of(first: Name, number: u8) -> Name {
     Name::try_from(first as usize + usize::from(number % 8)).unwrap_or(first)
 }
 
-fn vector_move(e: &mut Emitter, vector: Vector, code: Op, register: Name, at: Address) -> Result<(), IcedError> {
+fn vector_move(
+    e: &mut Emitter,
+    vector: Vector,
+    code: Op,
+    register: Name,
+    at: Address,
+) -> Result<(), IcedError> {
     let memory = e.at(at);
     e.put(match vector.is_load() {
         true => Instruction::with2(code, register, memory)?,

@@ -11,8 +11,7 @@ use super::program::Step;
 use crate::Mode;
 
 /// SYSENTER_ESP, SYSENTER_EIP, LSTAR, CSTAR, FS_BASE, GS_BASE and KERNEL_GS_BASE, which take canonical addresses.
-const ADDRESSES: [u32; 7] =
-    [0x175, 0x176, 0xc000_0082, 0xc000_0083, 0xc000_0100, 0xc000_0101, 0xc000_0102];
+const ADDRESSES: [u32; 7] = [0x175, 0x176, 0xc000_0082, 0xc000_0083, 0xc000_0100, 0xc000_0101, 0xc000_0102];
 /// SYSENTER_CS, STAR and FMASK, which take anything: 32 bits of it where there are no more.
 const ANY: [u32; 3] = [0x174, 0xc000_0081, 0xc000_0084];
 
@@ -37,7 +36,9 @@ impl MsrStep {
     /// The MSR.
     pub fn number(&self) -> u32 {
         match *self {
-            Self::ReadAddress(index) | Self::WriteAddress(index, _) => ADDRESSES[usize::from(index) % ADDRESSES.len()],
+            Self::ReadAddress(index) | Self::WriteAddress(index, _) => {
+                ADDRESSES[usize::from(index) % ADDRESSES.len()]
+            }
             Self::Read(index) | Self::Write(index, _) => ANY[usize::from(index) % ANY.len()],
         }
     }

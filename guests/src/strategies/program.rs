@@ -110,6 +110,13 @@ impl<S: Step> Program<S> {
         all
     }
 
+    /// The program without the steps that need one of these features in `mode`.
+    #[must_use]
+    pub fn without(&self, lacking: &[Feature], mode: Mode) -> Self {
+        let can = |step: &&S| step.feature(mode).is_none_or(|feature| !lacking.contains(&feature));
+        Self { start: self.start.clone(), steps: self.steps.iter().filter(can).cloned().collect() }
+    }
+
     /// The code laid out, entered with the registers that it starts with.
     pub fn image(&self, mode: Mode, place: Place) -> Result<Image, ProgramError> {
         let code = self.code(mode, place)?;
@@ -170,7 +177,11 @@ impl<S: Step> Program<S> {
                 e.set(register, value)?;
             }
             e.bare(Op::Xsetbv)?;
-            let wide = if e.mode == Mode::Long { [Name::RAX, Name::RCX, Name::RDX] } else { [Name::EAX, Name::ECX, Name::EDX] };
+            let wide = if e.mode == Mode::Long {
+                [Name::RAX, Name::RCX, Name::RDX]
+            } else {
+                [Name::EAX, Name::ECX, Name::EDX]
+            };
             for (register, value) in wide.into_iter().zip(self.start.free) {
                 e.set(register, value)?;
             }

@@ -124,7 +124,9 @@ impl Step for Plain {
     fn effect(&self, mode: Mode) -> Effect {
         match *self {
             Self::Binary(op, ..) | Self::Immediate(op, ..) => op.effect(),
-            Self::Unary(kind, ..) => [Effect::COUNT, Effect::COUNT, Effect::NONE, Effect::SUM][usize::from(kind % 4)],
+            Self::Unary(kind, ..) => {
+                [Effect::COUNT, Effect::COUNT, Effect::NONE, Effect::SUM][usize::from(kind % 4)]
+            }
             Self::Shift(kind, width, _, count) => {
                 let width = if mode == Mode::Long { width } else { width.min(Width::Dword) };
                 shifted(kind, width, count).1
@@ -144,7 +146,9 @@ impl Step for Plain {
                 Effect { reads: condition.reads(), ..Effect::NONE }
             }
             Self::ExchangeAdd(..) => Effect::SUM,
-            Self::Set(..) | Self::Extend(..) | Self::Exchange(..) | Self::Swap(..) | Self::Convert(..) => Effect::NONE,
+            Self::Set(..) | Self::Extend(..) | Self::Exchange(..) | Self::Swap(..) | Self::Convert(..) => {
+                Effect::NONE
+            }
         }
     }
 
@@ -262,7 +266,8 @@ impl Arbitrary for Plain {
             (op(), width(), to(), any::<i32>()).prop_map(|(o, w, r, v)| Self::Immediate(o, w, r, v)),
             (0..4u8, width(), to()).prop_map(|(k, w, r)| Self::Unary(k, w, r)),
             (0..7u8, width(), to(), 0..64u8).prop_map(|(k, w, r, c)| Self::Shift(k, w, r, c)),
-            (any::<bool>(), width(), to(), to(), 0..64u8).prop_map(|(k, w, r, f, c)| Self::Double(k, w, r, f, c)),
+            (any::<bool>(), width(), to(), to(), 0..64u8)
+                .prop_map(|(k, w, r, f, c)| Self::Double(k, w, r, f, c)),
             (any::<bool>(), width(), to()).prop_map(|(k, w, r)| Self::Wide(k, w, r)),
             (width(), to(), to()).prop_map(|(w, r, f)| Self::Product(w, r, f)),
             (any::<bool>(), any::<bool>(), width(), to(), to())

@@ -90,7 +90,11 @@ fn divide(mode: Mode) -> Raised {
 }
 
 fn debug(mode: Mode) -> Raised {
-    Raised { before: |a, mode| set_flag(a, mode, 1 << 8), rip: Rip::Behind, ..Raised::of(mode, 1, |a, _| a.nop()) }
+    Raised {
+        before: |a, mode| set_flag(a, mode, 1 << 8),
+        rip: Rip::Behind,
+        ..Raised::of(mode, 1, |a, _| a.nop())
+    }
 }
 
 fn breakpoint(mode: Mode) -> Raised {
@@ -185,7 +189,12 @@ fn alignment(mode: Mode) -> Raised {
         state.registers.rflags |= RFLAGS_AC;
         state
     };
-    Raised { user: true, error: Some(0), entered, ..Raised::of(mode, 17, |a, _| a.mov(eax, dword_ptr(SCRATCH + 1))) }
+    Raised {
+        user: true,
+        error: Some(0),
+        entered,
+        ..Raised::of(mode, 17, |a, _| a.mov(eax, dword_ptr(SCRATCH + 1)))
+    }
 }
 
 fn simd(mode: Mode) -> Raised {

@@ -2,10 +2,11 @@
 //! instruction, and change no memory but their window and their stack.
 
 use guests::strategies::{
-    Atomics, MsrStep, Msrs, Moves, Operands, Place, PortStep, Ports, Program, Stack, Step, Straight, Strings, WINDOW,
+    Atomics, Moves, MsrStep, Msrs, Operands, Place, PortStep, Ports, Program, Stack, Step, Straight, Strings,
+    WINDOW,
 };
 use guests::{Event, Feature, Image, Mode, STACK};
-use harness::{Guest, HostFault, Outcome, Stop, claim, each, equal, offers};
+use harness::{Guest, HostFault, Outcome, Stop, claim, each, equal, lacking};
 
 /// The modes that they run in. PAE and virtual-8086 mode have claims of their own, and no instruction that these have not.
 const MODES: [Mode; 5] = [Mode::Real, Mode::Segmented, Mode::Protected, Mode::Compat, Mode::Long];
@@ -29,8 +30,27 @@ generated! {
     strings, Strings, "String instructions come to their end in every mode, repeated and in both directions", "Intel SDM volume 1, 7.3.9 String Operations";
     atomics, Atomics, "Instructions that modify RAM come to their end in every mode, locked and not", "Intel SDM volume 3, 10.1.2.2 Software Controlled Bus Locking";
     stack, Stack, "PUSH, POP, CALL, ENTER and LEAVE come to their end in every mode", "Intel SDM volume 1, 6.2 Stacks";
-    moves, Moves, "MOVBE, BMI, CMPXCHG8B, CMPXCHG16B, SSE and AVX moves come to their end in every mode that has them", "Intel SDM volume 2, the instructions' own pages";
 }
+
+fn moves(program: Moves) -> Outcome {
+    each(MODES, |mode| comes_to_its_end(&program.without(&[Feature::AVX], *mode), *mode, &[Event::Halt]))
+}
+claim!(
+    moves,
+    "MOVBE, BMI, CMPXCHG8B, CMPXCHG16B and SSE moves come to their end in every mode that has them",
+    [Manual("Intel SDM volume 2, the instructions' own pages")]
+);
+
+fn avx_moves(program: Moves) -> Outcome {
+    each([Mode::Protected, Mode::Compat, Mode::Long], |mode| {
+        comes_to_its_end(&program, *mode, &[Event::Halt])
+    })
+}
+claim!(
+    avx_moves,
+    "AVX moves come to their end in every mode that has them, once XSETBV has turned AVX on",
+    [Manual("Intel SDM volume 1, 14.3 Detection of Intel AVX Instructions")]
+);
 
 fn ports(program: Ports) -> Outcome {
     let events: Vec<_> = program.steps.iter().map(port_event).chain([Event::Halt]).collect();
@@ -80,17 +100,16 @@ claim!(
 /// What goes out through the port that tells.
 fn halves(events: &[Event]) -> impl Iterator<Item = u64> {
     events.iter().filter_map(|event| match event {
-        Event::Out { port, data, .. } if *port == MsrStep::TOLD.into() => {
+        Event::Out { port, data, .. } if *port == u16::from(MsrStep::TOLD) => {
             Some(data.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
         }
         _ => None,
     })
 }
 
+/// Steps that the processor lacks are left out.
 fn comes_to_its_end<S: Step>(program: &Program<S>, mode: Mode, events: &[Event]) -> Outcome {
-    if lacks(&program.features(mode))? {
-        return Ok(());
-    }
+    let program = program.without(&lacking(&program.features(mode))?, mode);
     let image = program.image(mode, Place::Ram).map_err(fault)?;
     let story = Guest::of(&image)?.tell(&mut std::iter::empty())?;
     let listing = image.code.disassemble().join("; ");
@@ -98,14 +117,6 @@ fn comes_to_its_end<S: Step>(program: &Program<S>, mode: Mode, events: &[Event])
     equal((story.events.as_slice(), strange), (events, None))
         .and_then(|()| equal(story.ending.registers.rip, image.code.end()))
         .map_err(|stop| stop.during(listing))
-}
-
-/// Whether KVM does not offer one of these, so that nothing can be tried.
-fn lacks(features: &[Feature]) -> Result<bool, Stop> {
-    match offers(features) {
-        Err(Stop::Skip(_)) => Ok(true),
-        other => other.map(|()| false),
-    }
 }
 
 /// Whether the program may have written there.

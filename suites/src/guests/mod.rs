@@ -4,6 +4,6 @@
 mod exceptions;
 mod generated;
 mod modes;
-mod needs;
+pub(crate) mod needs;
 mod puppet;
 mod raised;

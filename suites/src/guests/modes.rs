@@ -1,9 +1,7 @@
 //! Payloads in every mode of operation, and under every paging layout: Intel SDM volume 3, chapters 2, 3, 4 and 21.
 
 use guests::{Builder, EntryState, Image, Levels, Mode, Page, Paging, Payload, Segment, payload, payloads};
-use harness::{
-    Guest, HostFault, Outcome, Stop, Subject, claim, each, equal, holds, offers, subjects, tells,
-};
+use harness::{Guest, HostFault, Outcome, Stop, Subject, claim, each, equal, holds, offers, subjects, tells};
 
 use super::needs::BUSY_TASKS;
 
@@ -92,7 +90,10 @@ fn tell_as(payload: &Payload, change: impl FnOnce(Builder<'_>) -> Builder<'_>) -
 }
 
 fn bare_kvm() -> Result<&'static Subject, Stop> {
-    subjects().into_iter().find(|subject| subject.name == "kvm").ok_or_else(|| fault("there is no subject kvm".into()))
+    subjects()
+        .into_iter()
+        .find(|subject| subject.name == "kvm")
+        .ok_or_else(|| fault("there is no subject kvm".into()))
 }
 
 fn fault(why: String) -> Stop {

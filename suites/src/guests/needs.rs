@@ -3,4 +3,4 @@
 use harness::Need;
 
 /// Not QEMU's nested SVM: it aborts where 32-bit code comes to ring 0 through a task that is marked busy, as a running one is.
-pub(super) const BUSY_TASKS: Need = Need::Any(&[Need::Not(&Need::Amd), Need::Not(&Need::Lab)]);
+pub(crate) const BUSY_TASKS: Need = Need::Any(&[Need::Not(&Need::Amd), Need::Not(&Need::Lab)]);

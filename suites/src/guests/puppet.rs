@@ -44,14 +44,18 @@ fn ports() -> Outcome {
 claim!(
     ports,
     "IN and OUT of each width, told to a guest while it runs, leave it as told and take what the host gives",
-    [Api("5 The kvm_run structure, KVM_EXIT_IO"), Manual("Intel SDM volume 2, IN—Input From Port, OUT—Output to Port")]
+    [
+        Api("5 The kvm_run structure, KVM_EXIT_IO"),
+        Manual("Intel SDM volume 2, IN—Input From Port, OUT—Output to Port")
+    ]
 );
 
 fn string_ports() -> Outcome {
     in_each_mode(|puppet, _| {
         each([Width::Byte, Width::Word, Width::Dword], |&width| {
             let given: Vec<u8> = (1..).take(3 * width.bytes()).collect();
-            let told = puppet.tell(&Command::Ins(PORT, width, 3), &given.chunks(given.len()).collect::<Vec<_>>())?;
+            let told =
+                puppet.tell(&Command::Ins(PORT, width, 3), &given.chunks(given.len()).collect::<Vec<_>>())?;
             equal(values(&told.events), given.clone())?;
             equal(puppet.guest().memory().read(0x8000, given.len())?, given.clone())?;
             let told = puppet.tell(&Command::Outs(PORT, width, 3), &[])?;
@@ -64,7 +68,10 @@ fn string_ports() -> Outcome {
 claim!(
     string_ports,
     "REP INS and REP OUTS of each width, told to a guest while it runs, move their values in order",
-    [Api("5 The kvm_run structure, KVM_EXIT_IO"), Manual("Intel SDM volume 2, REP/REPE/REPZ/REPNE/REPNZ—Repeat String Operation Prefix")]
+    [
+        Api("5 The kvm_run structure, KVM_EXIT_IO"),
+        Manual("Intel SDM volume 2, REP/REPE/REPZ/REPNE/REPNZ—Repeat String Operation Prefix")
+    ]
 );
 
 /// What was moved, however many exits it took.
@@ -112,7 +119,9 @@ fn msrs() -> Outcome {
 claim!(
     msrs,
     "WRMSR and RDMSR, told to a guest while it runs, keep a value, and raise #GP for an MSR that there is not",
-    [Manual("Intel SDM volume 2, RDMSR—Read From Model Specific Register, WRMSR—Write to Model Specific Register")]
+    [Manual(
+        "Intel SDM volume 2, RDMSR—Read From Model Specific Register, WRMSR—Write to Model Specific Register"
+    )]
 );
 
 fn cpuid() -> Outcome {
@@ -127,7 +136,10 @@ fn cpuid() -> Outcome {
 claim!(
     cpuid,
     "CPUID, told to a guest while it runs, answers the vendor that KVM_SET_CPUID2 was given",
-    [Code("kvm_vcpu_ioctl_set_cpuid2, arch/x86/kvm/cpuid.c"), Manual("Intel SDM volume 2, CPUID—CPU Identification")]
+    [
+        Code("kvm_vcpu_ioctl_set_cpuid2, arch/x86/kvm/cpuid.c"),
+        Manual("Intel SDM volume 2, CPUID—CPU Identification")
+    ]
 );
 
 fn controls() -> Outcome {
@@ -178,7 +190,8 @@ fn vmmcall(puppet: Puppet) -> Outcome {
 claim!(
     vmmcall,
     "VMMCALL with a number that KVM does not know answers -KVM_ENOSYS",
-    [Doc("virt/kvm/x86/hypercalls.rst"), Code("kvm_emulate_hypercall, arch/x86/kvm/x86.c")]
+    [Doc("virt/kvm/x86/hypercalls.rst"), Code("kvm_emulate_hypercall, arch/x86/kvm/x86.c")],
+    Any(&[Amd, Intel])
 );
 
 fn vmcall(puppet: Puppet) -> Outcome {
@@ -230,7 +243,10 @@ fn several_vcpus() -> Outcome {
             let report = puppet.run(&[0x0f, 0x0b], Registers::default())?.done.report;
             equal(report.map(|report| report.vector), Some(6))?;
             let other = (index + 1) % puppets.len();
-            puppet.witnessed(equal(puppet.read(SCRATCH + 8 * other as u64, Width::Dword, &[])?, Ok(other as u64)))?;
+            puppet.witnessed(equal(
+                puppet.read(SCRATCH + 8 * other as u64, Width::Dword, &[])?,
+                Ok(other as u64),
+            ))?;
         }
         holds(puppets.len() > 1, "there is more than one")
     })

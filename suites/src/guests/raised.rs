@@ -75,7 +75,8 @@ impl Raised {
         let story = guest.tell(&mut std::iter::empty())?;
         let listing = code.disassemble().join("; ");
         self.reported(&image, &guest, rip, &story.events).map_err(|stop| stop.during(listing))?;
-        let strange = story.ending.memory.changes().iter().find(|change| !self.may_change(&image, change.address));
+        let strange =
+            story.ending.memory.changes().iter().find(|change| !self.may_change(&image, change.address));
         equal(strange, None)
     }
 
