@@ -50,3 +50,6 @@ pub(crate) const TASK_WITH_MAP: u64 = 0x1_c000;
 pub(crate) const RING_0_STACK_STEP: u64 = 0x400;
 /// From one vCPU's stack to the next, downwards from [`STACK`].
 pub(crate) const STACK_STEP: u64 = 0x400;
+/// What tells a vCPU's number from where its tables and its block lie.
+pub(crate) const VCPU_MASK: u8 = 3;
+const _: () = assert!(VCPU_MASK as usize == VCPUS - 1, "as many bits as there are vCPUs");

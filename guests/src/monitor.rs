@@ -11,7 +11,7 @@ const GENERAL_PROTECTION: usize = 13;
 /// The upper half of the EFLAGS that an exception in virtual-8086 mode leaves on the stack: VM and nothing else.
 const EFLAGS_UPPER: u16 = 1 << 1;
 /// MOV word ptr [ESP + 14], imm16; HLT. Whether the frame holds RF is the processor's own matter, so the monitor clears it.
-const CODE: [u8; 8] = [0x66, 0xc7, 0x44, 0x24, 0x0e, EFLAGS_UPPER as u8, 0, 0xf4];
+const CODE: [u8; 8] = [0x66, 0xc7, 0x44, 0x24, 0x0e, (EFLAGS_UPPER & 0xff) as u8, 0, 0xf4];
 /// How long the frame is, in bytes: the error code, EIP, CS, EFLAGS, ESP, SS, ES, DS, FS and GS.
 const FRAME: u64 = 10 * 4;
 /// The flags that the way through an interrupt gate clears: TF, IF, NT, RF, VM and VIF's like.

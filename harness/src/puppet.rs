@@ -28,8 +28,8 @@ pub struct Puppet {
 }
 
 /// The exception that an instruction of a puppet's raised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Exception(pub Report);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exception(pub Box<Report>);
 
 /// What became of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ impl Puppet {
     pub fn answer(&self, command: &Command, replies: &[&[u8]]) -> Result<Result<u64, Exception>, Stop> {
         let Told { done, .. } = self.tell(command, replies)?;
         Ok(match done.report {
-            Some(report) => Err(Exception(report)),
+            Some(report) => Err(Exception(Box::new(report))),
             None => Ok(command.value(&done.registers)),
         })
     }
@@ -150,7 +150,7 @@ impl Puppet {
     pub fn cpuid(&self, leaf: u32, index: u32) -> Result<Result<[u64; 4], Exception>, Stop> {
         let Done { registers: Registers { rax, rbx, rcx, rdx, .. }, report } =
             self.tell(&Command::Cpuid(leaf, index), &[])?.done;
-        Ok(report.map_or(Ok([rax, rbx, rcx, rdx]), |report| Err(Exception(report))))
+        Ok(report.map_or(Ok([rax, rbx, rcx, rdx]), |report| Err(Exception(Box::new(report)))))
     }
 
     /// MOV from a control or debug register.
@@ -220,7 +220,7 @@ fn place(address: u64) -> Result<usize, Stop> {
 
 impl fmt::Display for Exception {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { vector, error, registers, .. } = self.0;
+        let Report { vector, error, registers, .. } = *self.0;
         write!(f, "exception {vector} at {:#x}", registers.rip)?;
         error.map_or(Ok(()), |error| write!(f, ", error code {error:#x}"))
     }

@@ -5,7 +5,7 @@ use iced_x86::code_asm::registers::*;
 use iced_x86::code_asm::{AsmRegister32, CodeAssembler, byte_ptr, dword_ptr, ptr, word_ptr};
 
 use super::After;
-use crate::map::{PROTOCOL, VCPUS};
+use crate::map::{PROTOCOL, VCPU_MASK};
 use crate::protocol::{BLOCK, COUNT, CS, DS, ERROR, INTERRUPTED, REPORT_PORT, RESUME, SS, VECTOR};
 
 /// The registers that are neither on the stack nor in use, and their places in the order of a block.
@@ -65,7 +65,7 @@ fn block(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.sgdt(ptr(bp - 8))?;
     a.movzx(ebx, byte_ptr(bp - 5))?;
     a.add(sp, 8)?;
-    a.and(bx, VCPUS as i32 - 1)?;
+    a.and(bx, i32::from(VCPU_MASK))?;
     a.shl(bx, BLOCK.trailing_zeros())?;
     a.add(bx, (PROTOCOL & 0x7fff) as i32 - (PROTOCOL & 0x8000) as i32)?;
     a.xor(ax, ax)?;

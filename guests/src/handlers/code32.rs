@@ -5,7 +5,7 @@ use iced_x86::code_asm::registers::*;
 use iced_x86::code_asm::{AsmRegister32, CodeAssembler, byte_ptr, dword_ptr, ptr};
 
 use super::After;
-use crate::map::{PROTOCOL, VCPUS};
+use crate::map::{PROTOCOL, VCPU_MASK};
 use crate::protocol::{BLOCK, COUNT, CR2, CS, DS, ERROR, INTERRUPTED, REPORT_PORT, RESUME, SS, VECTOR};
 use crate::tables::selector;
 
@@ -56,9 +56,9 @@ fn block(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.sgdt(ptr(esp))?;
     a.movzx(ebx, byte_ptr(esp + 3))?;
     a.add(esp, 8)?;
-    a.and(ebx, VCPUS as u32 - 1)?;
+    a.and(ebx, u32::from(VCPU_MASK))?;
     a.shl(ebx, BLOCK.trailing_zeros())?;
-    a.add(ebx, PROTOCOL as u32)?;
+    a.add(ebx, (PROTOCOL & 0xffff) as u32)?;
     a.mov(eax, u32::from(selector::HANDLER_DATA))?;
     a.mov(ds, eax)
 }

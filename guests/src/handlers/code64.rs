@@ -5,7 +5,7 @@ use iced_x86::code_asm::registers::*;
 use iced_x86::code_asm::{AsmRegister64, CodeAssembler, byte_ptr, ptr, qword_ptr};
 
 use super::After;
-use crate::map::{PROTOCOL, STACK, VCPUS};
+use crate::map::{PROTOCOL, STACK, VCPU_MASK};
 use crate::protocol::{BLOCK, COUNT, CR2, CS, ERROR, INTERRUPTED, REPORT_PORT, RESUME, SS, VECTOR};
 use crate::tables::selector;
 
@@ -71,9 +71,9 @@ fn block(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.sgdt(ptr(rsp))?;
     a.movzx(ebx, byte_ptr(rsp + 3))?;
     a.add(rsp, 16)?;
-    a.and(ebx, VCPUS as u32 - 1)?;
+    a.and(ebx, u32::from(VCPU_MASK))?;
     a.shl(ebx, BLOCK.trailing_zeros())?;
-    a.add(ebx, PROTOCOL as u32)
+    a.add(ebx, (PROTOCOL & 0xffff) as u32)
 }
 
 fn back(a: &mut CodeAssembler) -> Result<(), IcedError> {
@@ -93,7 +93,7 @@ fn back(a: &mut CodeAssembler) -> Result<(), IcedError> {
 /// By IRET, for with it non-maskable interrupts can come again.
 fn on(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.push(i32::from(selector::DATA))?;
-    a.push(STACK as i32)?;
+    a.push((STACK & 0xffff) as i32)?;
     a.push(2)?;
     a.push(i32::from(selector::CODE))?;
     a.push(qword_ptr(rbx + RESUME))?;

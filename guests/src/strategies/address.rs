@@ -61,7 +61,7 @@ const REACH: i16 = 0x400;
 impl Address {
     /// The operand in code of `mode` whose window is at `place`. Whatever the fields hold, it lies in the window.
     pub fn operand(self, mode: Mode, place: Place) -> MemoryOperand {
-        let size = match (mode.bitness(), self.resized) {
+        let size: u8 = match (mode.bitness(), self.resized) {
             (16, false) => 2,
             (64, false) => 8,
             _ => 4,
@@ -71,12 +71,12 @@ impl Address {
             1 if mode == Mode::Long => [Name::None, Name::R12D, Name::R12],
             2 if mode == Mode::Long => [Name::None, Name::R13D, Name::R13],
             _ => [Name::BX, Name::EBX, Name::RBX],
-        }[size / 4];
-        let index = [Name::SI, Name::ESI, Name::RSI][size / 4];
+        }[usize::from(size / 4)];
+        let index = [Name::SI, Name::ESI, Name::RSI][usize::from(size / 4)];
         let scale = if size == 2 { 1 } else { 1 << (self.scale % 4) };
         let origin = place.offset(mode).cast_signed();
         let fixed = origin + BASE.cast_signed() + displacement;
-        let bytes = size as u32;
+        let bytes = u32::from(size);
         let made = |base, index, scale, displacement, size| {
             MemoryOperand::new(base, index, scale, displacement, size, false, Name::None)
         };

@@ -8,6 +8,8 @@ use guests::strategies::{
 use guests::{Event, Feature, Image, Mode, STACK};
 use harness::{Guest, HostFault, Outcome, Stop, claim, each, equal, lacking};
 
+use super::needs::MSR_SCRIPTS;
+
 /// The modes that they run in. PAE and virtual-8086 mode have claims of their own, and no instruction that these have not.
 const MODES: [Mode; 5] = [Mode::Real, Mode::Segmented, Mode::Protected, Mode::Compat, Mode::Long];
 /// How far the stack of a program reaches, at most.
@@ -94,7 +96,8 @@ fn msrs(program: Msrs) -> Outcome {
 claim!(
     msrs,
     "RDMSR of an architectural register gives what WRMSR last wrote to it, in every mode of ring 0",
-    [Manual("Intel SDM volume 4, 2.1 Architectural MSRs")]
+    [Manual("Intel SDM volume 4, 2.1 Architectural MSRs")],
+    MSR_SCRIPTS
 );
 
 /// What goes out through the port that tells.
