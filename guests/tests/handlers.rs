@@ -1,5 +1,7 @@
 //! Gates, handlers and the protocol page: each vector leads to an entry that knows it, and reports read back as they were written.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use guests::protocol::{self, BLOCK, Report, block};
 use guests::{
     After, Builder, Handlers, Image, ImageError, Mode, PROTOCOL, Registers, VCPUS, code, disassemble,

@@ -1,5 +1,7 @@
 //! Page tables decode back: an independent walker, which looks up addresses as a processor does, finds the same pages.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use guests::{Builder, Image, ImageError, Levels, Mode, Page, Paging, RAM, code};
 use proptest::prelude::*;
 

@@ -40,7 +40,8 @@ fn moves(program: Moves) -> Outcome {
 claim!(
     moves,
     "MOVBE, BMI, CMPXCHG8B, CMPXCHG16B and SSE moves come to their end in every mode that has them",
-    [Manual("Intel SDM volume 2, the instructions' own pages")]
+    [Manual("Intel SDM volume 2, the instructions' own pages")],
+    Any(&[Amd, Intel])
 );
 
 fn avx_moves(program: Moves) -> Outcome {
@@ -51,7 +52,8 @@ fn avx_moves(program: Moves) -> Outcome {
 claim!(
     avx_moves,
     "AVX moves come to their end in every mode that has them, once XSETBV has turned AVX on",
-    [Manual("Intel SDM volume 1, 14.3 Detection of Intel AVX Instructions")]
+    [Manual("Intel SDM volume 1, 14.3 Detection of Intel AVX Instructions")],
+    Any(&[Amd, Intel])
 );
 
 fn ports(program: Ports) -> Outcome {
