@@ -5,8 +5,9 @@ use iced_x86::code_asm::CodeAssembler;
 use thiserror::Error;
 
 use crate::Mode;
-use crate::image::CODE;
 use crate::listing::{Line, lines};
+use crate::map::CODE;
+use crate::state::code_base;
 
 /// Why code cannot be assembled.
 #[derive(Debug, Error)]
@@ -26,7 +27,7 @@ pub enum CodeError {
 pub struct Code {
     /// The mode that it is for.
     pub mode: Mode,
-    /// The guest-physical address of its first byte, which is its offset in the code segment as well.
+    /// The offset of its first byte in the code segment, which is its guest-physical address as well but in segmented mode.
     pub origin: u64,
     /// The machine code.
     pub bytes: Vec<u8>,
@@ -40,13 +41,18 @@ pub fn code(
     let assemble = || {
         let mut assembler = CodeAssembler::new(mode.bitness())?;
         write(&mut assembler)?;
-        assembler.assemble(CODE)
+        assembler.assemble(CODE - code_base(mode))
     };
     let bytes = assemble().map_err(|source| CodeError::Assemble { mode, source })?;
-    Ok(Code { mode, origin: CODE, bytes })
+    Ok(Code { mode, origin: CODE - code_base(mode), bytes })
 }
 
 impl Code {
+    /// The guest-physical address of its first byte.
+    pub fn address(&self) -> u64 {
+        self.origin.saturating_add(code_base(self.mode))
+    }
+
     /// The address behind its last byte: where RIP points once its last instruction is done.
     pub fn end(&self) -> u64 {
         self.origin.saturating_add(self.bytes.len() as u64)

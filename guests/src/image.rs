@@ -1,35 +1,12 @@
 //! What lies in guest RAM, and the state that enters it.
-//!
-//! | address | what |
-//! |---|---|
-//! | [`CODE`] | the code; the stack grows down towards it from [`STACK`](crate::STACK) |
-//! | [`SCRATCH`] | nothing: room for a guest to write to, up to the end of the first 64 KiB |
-//! | 0x10000 | the descriptor table, the task state segment and the page tables, as far as the mode needs them |
-//! | [`RAM`] | the end of RAM |
-//! | [`MMIO_HOLE`] | no RAM: an access leaves the guest |
-//!
-//! All RAM that holds none of this is filled with [`TRAP`]: guest code that goes astray halts at once, at a telling address.
 
 use std::ops::Range;
 
 use iced_x86::code_asm::{AsmMemoryOperand, ptr};
 use thiserror::Error;
 
-use crate::{Code, EntryState, Mode, Registers, STACK};
-
-/// Where code lies.
-pub const CODE: u64 = 0x1000;
-/// Room for a guest to write to, reached from every mode with the same address.
-pub const SCRATCH: u64 = 0x8000;
-/// How much RAM there is, in bytes, from address zero.
-pub const RAM: u64 = 0x2_0000;
-/// A guest-physical address without RAM, with 64 KiB of the like behind it. Real mode reaches it through ES.
-pub const MMIO_HOLE: u64 = (HOLE_SELECTOR as u64) << 4;
-/// What fills RAM: HLT.
-pub const TRAP: u8 = 0xf4;
-
-/// What real mode loads into ES to reach [`MMIO_HOLE`].
-pub(crate) const HOLE_SELECTOR: u16 = 0xb000;
+use crate::map::{MMIO_HOLE, RAM, SCRATCH, STACK, TRAP};
+use crate::{Builder, Code, EntryState, Memory, Mode, Paging, Registers, monitor};
 
 /// Why code cannot be laid out.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -44,6 +21,23 @@ pub enum ImageError {
         /// Where the room ends.
         end: u64,
     },
+    /// No processor has the mode and the paging layout together.
+    #[error("enter {mode} mode under {paging}")]
+    NoSuchPaging {
+        /// The mode.
+        mode: Mode,
+        /// The layout.
+        paging: Paging,
+    },
+    /// The mode has no ring 3 of its own.
+    #[error("enter {0} mode in ring 3")]
+    NoRing3(Mode),
+    /// There is no room for so many.
+    #[error("lay out {0} vCPUs")]
+    TooManyVcpus(usize),
+    /// The code that comes with the image cannot be assembled.
+    #[error("assemble what handles exceptions: {0}")]
+    Assemble(String),
 }
 
 /// What lies in guest RAM, and the state that enters it.
@@ -57,30 +51,36 @@ pub struct Image {
     pub code: Code,
     /// The state that enters it.
     pub entry: EntryState,
+    /// The states that further vCPUs are entered with.
+    pub others: Vec<EntryState>,
 }
 
 impl Image {
     /// Lays out `code` with what its mode needs.
     pub fn of(code: &Code) -> Result<Self, ImageError> {
-        let mut entry = EntryState::of(code.mode);
-        entry.registers.rip = code.origin;
-        let mut pieces = entry.tables();
-        pieces.push((code.origin, code.bytes.clone()));
-        pieces.sort_by_key(|(address, _)| *address);
-        let limits: Vec<u64> = pieces.iter().map(|(address, _)| *address).chain([STACK, RAM]).collect();
-        for (address, bytes) in &pieces {
-            let end = limits.iter().copied().filter(|limit| limit > address).min().unwrap_or(RAM);
-            let room = end.saturating_sub(*address);
-            if bytes.len() as u64 > room {
-                return Err(ImageError::NoRoom { address: *address, length: bytes.len(), end });
-            }
-        }
-        Ok(Self { size: RAM, pieces, code: code.clone(), entry })
+        Self::builder(code).build()
+    }
+
+    /// Lays out `code` with what its mode needs and more.
+    pub fn builder(code: &Code) -> Builder<'_> {
+        Builder::of(code)
     }
 
     /// The registers once the last instruction of the code is done and no instruction has changed anything but RIP.
     pub fn halted(&self) -> Registers {
         Registers { rip: self.code.end(), ..self.entry.registers }
+    }
+
+    /// How a run ends whose last instruction, a HLT, left `after` in the registers and whose instructions made `writes` to memory:
+    /// as that says, but in virtual-8086 mode, where HLT leads to the monitor.
+    pub fn ends(&self, after: Registers, writes: &[(u64, &[u8])]) -> (Registers, Memory) {
+        if !self.entry.is_virtual_8086() {
+            return (after, Memory::after(self, writes));
+        }
+        let (registers, frame) = monitor::entered(&self.entry, &after);
+        let at = registers.rsp;
+        let all: Vec<(u64, &[u8])> = writes.iter().copied().chain([(at, frame.as_slice())]).collect();
+        (registers, Memory::after(self, &all))
     }
 
     /// All of guest RAM.
@@ -93,13 +93,41 @@ impl Image {
         }
         ram
     }
+
+    /// Puts the pieces in order, and refuses those that have no room.
+    pub(crate) fn in_order(&mut self) -> Result<(), ImageError> {
+        self.pieces.sort_by_key(|(address, _)| *address);
+        let limits: Vec<u64> = self.pieces.iter().map(|(address, _)| *address).chain([STACK, RAM]).collect();
+        for (index, (address, bytes)) in self.pieces.iter().enumerate() {
+            let next = limits.iter().enumerate().filter(|(other, limit)| match limit.cmp(&address) {
+                std::cmp::Ordering::Less => false,
+                // Two pieces at one address leave no room for the first.
+                std::cmp::Ordering::Equal => *other > index && *other < self.pieces.len(),
+                std::cmp::Ordering::Greater => true,
+            });
+            let end = next.map(|(_, limit)| *limit).min().unwrap_or(RAM);
+            let room = end.saturating_sub(*address);
+            if bytes.len() as u64 > room {
+                return Err(ImageError::NoRoom { address: *address, length: bytes.len(), end });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The operand that reaches `offset` bytes into [`MMIO_HOLE`] from code of `mode` with an entry state's segments.
 pub fn hole(mode: Mode, offset: u16) -> AsmMemoryOperand {
     match mode {
-        Mode::Real => ptr(u32::from(offset)).es(),
-        Mode::Protected | Mode::Long => ptr(MMIO_HOLE + u64::from(offset)),
+        Mode::Real | Mode::Virtual8086 | Mode::Segmented => ptr(u32::from(offset)).es(),
+        Mode::Protected | Mode::Pae | Mode::Compat | Mode::Long => ptr(MMIO_HOLE + u64::from(offset)),
+    }
+}
+
+/// The operand that reaches `offset` bytes into [`SCRATCH`] from code of `mode` with an entry state's segments.
+pub fn scratch(mode: Mode, offset: u16) -> AsmMemoryOperand {
+    match mode {
+        Mode::Segmented => ptr(u32::from(offset)),
+        _ => ptr(SCRATCH + u64::from(offset)),
     }
 }
 

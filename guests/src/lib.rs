@@ -19,31 +19,49 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod builder;
 mod code;
+mod command;
 mod event;
+mod feature;
+mod handlers;
 mod image;
 mod listing;
+mod map;
 mod memory;
 mod mode;
+mod monitor;
+mod paging;
 mod payload;
 mod payloads;
+pub mod protocol;
+mod puppet;
 mod registers;
 mod segment;
 mod state;
 mod story;
-mod tables;
+pub mod strategies;
+pub mod tables;
 mod whole;
 
+pub use builder::Builder;
 pub use code::{Code, CodeError, code};
+pub use command::{Act, Command, Control, Done, Width};
 pub use event::Event;
-pub use image::{CODE, Image, ImageError, MMIO_HOLE, RAM, SCRATCH, TRAP, hole};
+pub use feature::{Answer, Feature};
+pub use handlers::{After, Handlers};
+pub use image::{Image, ImageError, hole, scratch};
 pub use listing::disassemble;
+pub use map::{CODE, MMIO_HOLE, PROTOCOL, RAM, SCRATCH, STACK, TRAP, VCPUS};
 pub use memory::{Change, Memory};
 pub use mode::Mode;
+pub use paging::{Levels, Page, Paging};
 pub use payload::{PAYLOADS, Payload, payload, payloads};
+pub use protocol::Report;
+pub use puppet::{Puppet, PuppetError};
 pub use registers::Registers;
 pub use segment::{Segment, Table};
-pub use state::{EntryState, STACK};
+pub use state::EntryState;
 pub use story::{Beginning, Ending, Story};
 pub use whole::Whole;
 

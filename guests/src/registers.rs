@@ -15,6 +15,12 @@ macro_rules! registers {
             /// The names of the registers, in the order of [`Registers::values`].
             pub const NAMES: &[&str] = &[$(stringify!($register)),+];
 
+            /// Registers of these values, in the order of [`Registers::NAMES`]; those that are missing are zero.
+            pub fn of(values: &[u64]) -> Self {
+                let mut values = values.iter().copied();
+                Self { $($register: values.next().unwrap_or_default()),+ }
+            }
+
             /// The values of the registers, in the order of [`Registers::NAMES`].
             pub fn values(&self) -> Vec<u64> {
                 vec![$(self.$register),+]

@@ -31,6 +31,8 @@ pub struct Segment {
 const CODE: u8 = 0xb;
 /// Readable and writable, expanding upwards, accessed.
 const DATA: u8 = 0x3;
+/// Readable and writable, expanding downwards, accessed.
+const STACK: u8 = 0x7;
 /// A task state segment, busy: 32-bit in protected mode, 64-bit in long mode.
 const TASK: u8 = 0xb;
 
@@ -54,6 +56,31 @@ impl Segment {
             l: false,
             g: false,
         }
+    }
+
+    /// A data segment of 64 KiB as virtual-8086 mode has it: as in real mode, and of ring 3. Code segments are alike.
+    pub(crate) const fn virtual_8086(paragraph: u16) -> Self {
+        Self { dpl: 3, ..Self::real_data(paragraph) }
+    }
+
+    /// A data segment of 32-bit code, from `base` to `limit` bytes further.
+    pub(crate) const fn based_data(selector: u16, base: u64, limit: u32) -> Self {
+        Self { base, limit, selector, db: true, ..Self::real_data(0) }
+    }
+
+    /// A code segment of 32-bit code, from `base` to `limit` bytes further.
+    pub(crate) const fn based_code(selector: u16, base: u64, limit: u32) -> Self {
+        Self { type_: CODE, ..Self::based_data(selector, base, limit) }
+    }
+
+    /// A stack segment of 32-bit code that expands down: from `base` on, offsets above `limit`.
+    pub(crate) const fn based_stack(selector: u16, base: u64, limit: u32) -> Self {
+        Self { type_: STACK, ..Self::based_data(selector, base, limit) }
+    }
+
+    /// As it is, for ring 3.
+    pub(crate) const fn of_ring_3(self, selector: u16) -> Self {
+        Self { dpl: 3, selector, ..self }
     }
 
     /// A data segment of 4 GiB.

@@ -3,28 +3,36 @@
 use guests::{CODE, EntryState, Image, Mode, Segment, code};
 use rstest::rstest;
 
-#[rstest]
-#[case(Mode::Real)]
-#[case(Mode::Protected)]
-#[case(Mode::Long)]
-fn vm_entry_takes_it(#[case] mode: Mode) {
-    let EntryState { registers, cs, ds, es, fs, gs, ss, tr, ldt, cr0, cr4, efer, .. } = EntryState::of(mode);
-    assert_eq!((registers.rip, registers.rflags), (CODE, 2));
-    for segment in [cs, ds, es, fs, gs, ss] {
-        assert!(segment.present && segment.s && segment.type_ & 1 == 1, "usable and accessed");
-        assert_eq!(segment.g, segment.limit > 0xf_ffff);
-        assert_eq!(segment.dpl, 0);
-    }
-    assert_eq!((tr.type_, tr.s, tr.present), (0xb, false, true), "a busy task state segment");
-    assert!(!ldt.present);
-    assert!(!(cs.l && cs.db), "L and D exclude each other");
-    let (protected, paging) = (cr0 & 1 != 0, cr0 >> 31 & 1 != 0);
-    assert_eq!(protected, mode != Mode::Real);
-    assert_eq!(cs.l, efer >> 10 & 1 != 0);
-    assert_eq!(efer & 0x500 == 0x500, paging && cr4 & 0x20 != 0);
-    if mode == Mode::Real {
+#[test]
+fn vm_entry_takes_it() {
+    for &mode in Mode::ALL {
+        let EntryState { registers, cs, ds, es, fs, gs, ss, tr, ldt, cr0, cr4, efer, .. } =
+            EntryState::of(mode);
+        let v86 = mode == Mode::Virtual8086;
+        assert_eq!(registers.rip + if mode == Mode::Segmented { cs.base } else { 0 }, CODE);
+        assert_eq!(registers.rflags & 2, 2);
+        assert_eq!(registers.rflags >> 17 & 1 != 0, v86);
         for segment in [cs, ds, es, fs, gs, ss] {
-            assert_eq!((segment.base, segment.limit), (u64::from(segment.selector) << 4, 0xffff));
+            assert!(segment.present && segment.s && segment.type_ & 1 == 1, "usable and accessed");
+            assert!(segment.g || segment.limit <= 0xf_ffff, "{segment:?}");
+            assert!(!segment.g || segment.limit & 0xfff == 0xfff, "{segment:?}");
+            assert_eq!(segment.dpl, if v86 { 3 } else { 0 });
+            assert!(segment.base >> 32 == 0);
+        }
+        assert!(ss.type_ == 3 || ss.type_ == 7, "a stack can be written");
+        assert_eq!((tr.type_, tr.s, tr.present), (0xb, false, true), "a busy task state segment");
+        assert!(!ldt.present);
+        assert!(!(cs.l && cs.db), "L and D exclude each other");
+        let (protected, paging) = (cr0 & 1 != 0, cr0 >> 31 & 1 != 0);
+        assert_eq!(protected, mode != Mode::Real);
+        assert_eq!(cs.l, mode == Mode::Long);
+        assert_eq!(efer & 0x500, if matches!(mode, Mode::Long | Mode::Compat) { 0x500 } else { 0 });
+        assert!(efer & 0x500 == 0 || paging && cr4 & 0x20 != 0);
+        assert_eq!(paging, mode.paging().is_some());
+        if mode.has_paragraphs() {
+            for segment in [cs, ds, es, fs, gs, ss] {
+                assert_eq!((segment.base, segment.limit), (u64::from(segment.selector) << 4, 0xffff));
+            }
         }
     }
 }
@@ -46,43 +54,31 @@ fn entry(ram: &[u8], address: u64) -> u64 {
     u64::from_le_bytes(ram[at..at + 8].try_into().expect("an entry has eight bytes"))
 }
 
-#[rstest]
-#[case(Mode::Protected)]
-#[case(Mode::Long)]
-fn the_descriptor_table_holds_what_the_registers_hold(#[case] mode: Mode) {
-    let image = Image::of(&code(mode, |a| a.hlt()).unwrap()).unwrap();
-    let (ram, state) = (image.ram(), image.entry);
-    for segment in [state.cs, state.ds, state.ss, state.tr] {
-        let held = entry(&ram, state.gdt.base + u64::from(segment.selector));
-        assert_eq!(held, segment.descriptor());
-        assert!(segment.selector + 7 <= state.gdt.limit);
+#[test]
+fn the_descriptor_table_holds_what_the_registers_hold() {
+    for &mode in Mode::ALL.iter().filter(|mode| !mode.has_paragraphs()) {
+        let image = Image::of(&code(mode, |a| a.hlt()).unwrap()).unwrap();
+        let (ram, state) = (image.ram(), image.entry);
+        for segment in [state.cs, state.ds, state.es, state.fs, state.gs, state.ss, state.tr] {
+            let held = entry(&ram, state.gdt.base + u64::from(segment.selector));
+            assert_eq!(held, segment.descriptor(), "{mode} {segment:?}");
+            assert!(segment.selector + 7 <= state.gdt.limit);
+        }
+        assert_eq!(entry(&ram, state.tr.base + 0x60) >> 48, u64::from(state.tr.limit) + 1, "no I/O map");
     }
-    assert_eq!(entry(&ram, state.tr.base + 0x60) >> 48, u64::from(state.tr.limit) + 1, "no I/O map");
 }
 
-/// Walks the page tables as a processor does, and answers with the address; it must not have to set any bit itself.
-fn walk(ram: &[u8], cr3: u64, address: u64) -> Option<u64> {
-    let mut table = cr3;
-    for shift in [39, 30, 21] {
-        let held = entry(ram, table + (address >> shift & 0x1ff) * 8);
-        if held & 1 == 0 {
-            return None;
-        }
-        assert_eq!(held >> 5 & 1, 1, "accessed");
-        table = held & 0x000f_ffff_ffff_f000;
-        if shift == 21 {
-            assert_eq!(held >> 6 & 3, 3, "dirty, and large");
-        }
-    }
-    Some(table | address & 0x1f_ffff)
-}
-
-proptest::proptest! {
-    #[test]
-    fn long_mode_maps_the_low_four_gib_to_themselves(address in 0..1u64 << 32, above in 1u64 << 32..1 << 47) {
-        let image = Image::of(&code(Mode::Long, |a| a.hlt()).unwrap()).unwrap();
-        let ram = image.ram();
-        proptest::prop_assert_eq!(walk(&ram, image.entry.cr3, address), Some(address));
-        proptest::prop_assert_eq!(walk(&ram, image.entry.cr3, above), None);
-    }
+#[test]
+fn the_task_of_virtual_8086_mode_permits_every_port() {
+    let image = Image::of(&code(Mode::Virtual8086, |a| a.hlt()).unwrap()).unwrap();
+    let (ram, tr) = (image.ram(), image.entry.tr);
+    let at = usize::try_from(tr.base).unwrap();
+    let map = at + usize::from(u16::from_le_bytes(ram[at + 0x66..at + 0x68].try_into().unwrap()));
+    assert!(ram[map..map + 0x2000].iter().all(|&byte| byte == 0));
+    assert_eq!(ram[map + 0x2000], 0xff, "the byte behind the map");
+    assert_eq!(map + 0x2000, at + tr.limit as usize);
+    assert_eq!(
+        u64::from(u32::from_le_bytes(ram[at + 4..at + 8].try_into().unwrap())),
+        image.entry.ring_0_stack
+    );
 }

@@ -36,8 +36,10 @@ pub mod isolate;
 pub mod kvm;
 pub mod lab;
 mod need;
+mod offers;
 mod outcome;
 pub mod process;
+mod puppet;
 pub mod runner;
 pub mod signal;
 mod subject;
@@ -54,7 +56,9 @@ pub use guest::Guest;
 pub use host::Facts;
 pub use input::Input;
 pub use need::Need;
+pub use offers::{lacking, offers};
 pub use outcome::{Broken, HostFault, Outcome, Stop};
+pub use puppet::{Exception, Puppet, Told};
 pub use subject::{SUBJECTS, Subject, subjects, tells};
 
 #[doc(hidden)]

@@ -4,6 +4,7 @@
 pub mod compat;
 pub mod descriptors;
 pub mod exits;
+pub mod guests;
 pub mod machines;
 mod shipped;
 pub mod system;

@@ -3,4 +3,5 @@
 mod halt;
 mod hello;
 mod mmio;
+mod modes;
 mod port_io;

@@ -4,23 +4,50 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use guests::{Event, Image, MMIO_HOLE, Memory, Story};
+use guests::{Event, Image, MMIO_HOLE, Memory, Mode, Story, payloads};
 use harness::{HostFault, Outcome, Stop, claim, each, entry, equal, subject, subjects, tells};
 use serde_json::Value;
 use vmm::{Access, Builder, Device, End, Limit, Region, Space, accel};
 
+use crate::guests::needs::BUSY_TASKS;
+
 subject!("bare", "our machine without a PC's devices, on the KVM accel", tell);
 
 fn every_payload_is_told() -> Outcome {
-    let bare = subjects().into_iter().find(|subject| subject.name == "bare");
-    equal(bare.is_some(), true)?;
-    each(guests::payloads(), |payload| bare.map_or(Ok(()), |bare| tells(bare, payload)))
+    told(|mode| !matches!(mode, Mode::Virtual8086 | Mode::Pae))
 }
 claim!(
     every_payload_is_told,
     "Through the KVM accel of our machine, every payload tells the story that it tells on bare KVM",
     [Api("5 The kvm_run structure")]
 );
+
+fn pae_payloads_are_told() -> Outcome {
+    told(|mode| mode == Mode::Pae)
+}
+claim!(
+    pae_payloads_are_told,
+    "Through the KVM accel of our machine, payloads under PAE paging tell the stories that they tell on bare KVM",
+    [Api("5 The kvm_run structure")]
+);
+
+fn virtual_8086_payloads_are_told() -> Outcome {
+    told(|mode| mode == Mode::Virtual8086)
+}
+claim!(
+    virtual_8086_payloads_are_told,
+    "Through the KVM accel of our machine, virtual-8086 payloads tell the stories that they tell on bare KVM",
+    [Api("5 The kvm_run structure")],
+    BUSY_TASKS
+);
+
+/// Our machine tells the payloads of these modes.
+fn told(of: impl Fn(Mode) -> bool) -> Outcome {
+    let bare = subjects().into_iter().find(|subject| subject.name == "bare");
+    equal(bare.is_some(), true)?;
+    let payloads = payloads().into_iter().filter(|payload| of(payload.mode));
+    each(payloads, |payload| bare.map_or(Ok(()), |bare| tells(bare, payload)))
+}
 
 /// Guests that do not halt are stopped after so many exits; the clock of the claim is shorter than this one.
 const LIMIT: Limit = Limit { time: Duration::from_secs(600), exits: 1000 };
