@@ -261,12 +261,13 @@ impl Exit {
         }
     }
 
-    /// Where the host lays its answer, in bytes into the mapping: what a hypercall returns, or what an MSR holds.
+    /// Where the host lays its answer, in bytes into the mapping: what a hypercall returns, what an MSR holds, or the status of
+    /// the synthetic debugger.
     pub fn answer_at(&self) -> Option<usize> {
         let at = match self {
             Self::Hypercall { .. } => 56,
             Self::Hyperv(HypervExit::Hypercall { .. }) | Self::Rdmsr(_) | Self::Tdx(_) => 16,
-            Self::Xen(XenExit::Hypercall { .. }) => 24,
+            Self::Xen(XenExit::Hypercall { .. }) | Self::Hyperv(HypervExit::Syndbg { .. }) => 24,
             Self::SnpReqCerts { .. } => 16,
             _ => return None,
         };

@@ -111,8 +111,8 @@ fn a_waiting_interrupt_is_no_exit(vector: u8) -> Outcome {
             a.hlt()
         })?;
         stage.catch_exceptions()?;
-        // out 0x80, al: the handler's own end, as HLT would not leave.
-        stage.lay(handler(vector.into()) - 1, &[0xe6, 0x81])?;
+        // The handler's own end, as HLT would not leave.
+        stage.handle(vector, |a| a.out(0x81, al))?;
         equal(stage.run()?, out(0x80, &[0xff]))?;
         let msi = abi::kvm_msi { address_lo: 0xfee0_0000, data: vector.into(), ..Default::default() };
         equal(stage.vm.write(KVM_SIGNAL_MSI, &msi)?, 1)?;

@@ -3,7 +3,7 @@
 use guests::Mode;
 use guests::iced_x86::IcedError;
 use guests::iced_x86::code_asm::{CodeAssembler, al, ax, dx, eax};
-use harness::kvm::{Exit, KVM_CAP_DISABLE_QUIRKS2, KVM_CAP_IRQCHIP, KVM_CAP_PIT2, Kvm};
+use harness::kvm::{Exit, KVM_CAP_DISABLE_QUIRKS2, KVM_CAP_IRQCHIP, KVM_CAP_PIT2, Kvm, abi};
 use harness::{Outcome, Stop, claim, each, equal, holds, within};
 
 use super::generated::{Count, InMode, Width};
@@ -208,7 +208,8 @@ claim!(
 
 fn kernel_devices_answer_themselves(mode: InMode) -> Outcome {
     let vm = Irqchip::Kernel.vm()?;
-    vm.create_pit2(0)?;
+    // The speaker's port is the PIT's own only with this flag.
+    vm.create_pit2(abi::KVM_PIT_SPEAKER_DUMMY)?;
     let stage = Stage::within(vm, mode.0, |a| {
         for port in [0x21, 0xa1, 0x40, 0x43, 0x61] {
             a.in_(al, port)?;
@@ -245,7 +246,7 @@ fn quirk_of_port_0x7e() -> Outcome {
 claim!(
     quirk_of_port_0x7e,
     "At the exit of OUT 0x7e RIP is behind the instruction, and with KVM_X86_QUIRK_OUT_7E_INC_RIP disabled it is at it",
-    [Api("7.28 KVM_CAP_DISABLE_QUIRKS2, KVM_X86_QUIRK_OUT_7E_INC_RIP")],
+    [Api("7.31 KVM_CAP_DISABLE_QUIRKS2, KVM_X86_QUIRK_OUT_7E_INC_RIP")],
     AtLeast(KVM_CAP_DISABLE_QUIRKS2, 8),
 );
 
@@ -282,7 +283,10 @@ pub(super) fn in_string() -> Result<Provoked, Stop> {
     let (at, bytes) = (stage.before(0), (1..=16).collect::<Vec<u8>>());
     let mut provoked = Provoked::of(stage, input(STRING_PORT, 1, 16));
     provoked.at = at;
+    // Done but for the look at RCX that ends the repetition: an interrupted string instruction stands at itself, with RF set.
+    provoked.completed = at;
     (provoked.completed.rcx, provoked.completed.rdi) = (0, BUFFER + 16);
+    provoked.completed.rflags |= 1 << 16;
     if let Some((_, end)) = &mut provoked.end {
         (end.regs.rcx, end.regs.rdi) = (0, BUFFER + 16);
         end.wrote(BUFFER, &bytes);

@@ -20,6 +20,8 @@ pub(crate) struct Provoked {
     pub(crate) reply: Reply,
     /// The registers once the next KVM_RUN has completed the exit, before any further instruction.
     pub(crate) completed: Registers,
+    /// Whether a signal waits while KVM_RUN comes to the exit.
+    pub(crate) under_signal: bool,
     /// Whether the next KVM_RUN gives the exit again, before it looks at signals.
     pub(crate) insists: bool,
     /// How the guest goes on after that; none where it cannot.
@@ -50,6 +52,7 @@ impl Provoked {
             at,
             reply: Reply::Nothing,
             completed: at,
+            under_signal: false,
             insists: false,
             end: Some((Exit::Hlt, end)),
         }
@@ -58,7 +61,15 @@ impl Provoked {
     /// Runs to the exit, which is as it should be.
     #[track_caller]
     fn exits(&self) -> Outcome {
-        equal(self.stage.attempt()?, (self.errno, self.exit.clone()))
+        equal(self.attempt()?, (self.errno, self.exit.clone()))
+    }
+
+    fn attempt(&self) -> Result<(Option<Errno>, Exit), Stop> {
+        if self.under_signal {
+            self.stage.during(Interruption::Signal, || self.stage.attempt())
+        } else {
+            self.stage.attempt()
+        }
     }
 
     #[track_caller]
@@ -177,7 +188,7 @@ struct Shown {
 
 fn shown(provoked: &Provoked) -> Result<Shown, Stop> {
     Ok(Shown {
-        exit: provoked.stage.attempt()?,
+        exit: provoked.attempt()?,
         registers: provoked.stage.registers()?,
         sregs: provoked.stage.vcpu.get_sregs()?,
         events: provoked.stage.vcpu.read(KVM_GET_VCPU_EVENTS)?,

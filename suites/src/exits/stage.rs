@@ -133,6 +133,22 @@ impl Stage {
         self.enter_under(|sregs| (sregs.idt.base, sregs.idt.limit) = (base, limit))
     }
 
+    /// Gives a vector a handler of its own, and says where each of its instructions lies and where it ends.
+    pub(crate) fn handle(
+        &mut self,
+        vector: u8,
+        write: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>,
+    ) -> Result<Vec<u64>, Stop> {
+        let (bitness, origin) = (self.image.code.mode.bitness(), HANDLERS + u64::from(vector));
+        let mut assembler = CodeAssembler::new(bitness).map_err(|error| fault(&error))?;
+        write(&mut assembler).map_err(|error| fault(&error))?;
+        let bytes = assembler.assemble(origin).map_err(|error| fault(&error))?;
+        self.lay(origin, &bytes)?;
+        let decoder = Decoder::with_ip(bitness, &bytes, origin, DecoderOptions::NONE);
+        let starts = decoder.into_iter().map(|instruction| instruction.ip());
+        Ok(starts.chain([origin + bytes.len() as u64]).collect())
+    }
+
     /// The address of the code's instruction with this index; with their number, the end of the code.
     pub(crate) fn at(&self, index: usize) -> u64 {
         let code = &self.image.code;
@@ -180,16 +196,21 @@ impl Stage {
                 done
             }
             Interruption::Signal => {
-                let mut mask = Guarded::zeroed(12);
-                mask.put(0, &8u32);
-                mask.put(4, &!(1u64 << (libc::SIGUSR1 - 1)));
-                self.vcpu.send(KVM_SET_SIGNAL_MASK, Argument::Bytes(&mut mask))?;
                 let _pending = Pending::new(libc::SIGUSR1)?;
-                let done = act();
-                self.vcpu.value(KVM_SET_SIGNAL_MASK, 0)?;
-                done
+                self.masked(act)
             }
         }
+    }
+
+    /// Does something while KVM_RUN lets SIGUSR1 in and no other signal.
+    pub(crate) fn masked<T>(&self, act: impl FnOnce() -> Result<T, Stop>) -> Result<T, Stop> {
+        let mut mask = Guarded::zeroed(12);
+        mask.put(0, &8u32);
+        mask.put(4, &!(1u64 << (libc::SIGUSR1 - 1)));
+        self.vcpu.send(KVM_SET_SIGNAL_MASK, Argument::Bytes(&mut mask))?;
+        let done = act();
+        self.vcpu.value(KVM_SET_SIGNAL_MASK, 0)?;
+        done
     }
 
     /// Lays what the guest reads at this exit.
@@ -262,6 +283,17 @@ impl Ending {
         let start = usize::try_from(address).unwrap_or(usize::MAX);
         self.ram[start..start + bytes.len()].copy_from_slice(bytes);
     }
+}
+
+/// Writes the instruction that makes a hypercall on this processor.
+pub(crate) fn hypercall(a: &mut CodeAssembler) -> Result<(), IcedError> {
+    if is_intel() { a.vmcall() } else { a.vmmcall() }
+}
+
+/// Whether the host's processor says that it is Intel's.
+fn is_intel() -> bool {
+    let cpuid = Kvm::open().ok().and_then(|kvm| kvm.get_supported_cpuid().ok()).unwrap_or_default();
+    cpuid.iter().any(|entry| entry.function == 0 && entry.ebx.to_le_bytes() == *b"Genu")
 }
 
 /// Where RIP stands once the handler of a vector has halted: see [`Stage::catch_exceptions`].
