@@ -1,13 +1,11 @@
 //! KVM_EXIT_DEBUG: what KVM_SET_GUEST_DEBUG asked for.
 
-use guests::iced_x86::IcedError;
-use guests::iced_x86::code_asm::{CodeAssembler, al, byte_ptr, dr0, dr6 as guests_dr6, eax, ebx, ptr};
+use guests::iced_x86::code_asm::{al, byte_ptr, dr0, dr6 as guests_dr6, eax, ebx, ptr};
 use guests::{MMIO_HOLE, Mode, SCRATCH};
 use harness::kvm::{
-    Descriptor, EBUSY, Exit, KVM_CAP_SET_GUEST_DEBUG, KVM_GET_DEBUGREGS, KVM_SET_DEBUGREGS,
-    KVM_SET_GUEST_DEBUG, abi,
+    Descriptor, Exit, KVM_CAP_SET_GUEST_DEBUG, KVM_GET_DEBUGREGS, KVM_SET_DEBUGREGS, KVM_SET_GUEST_DEBUG, abi,
 };
-use harness::{Outcome, Stop, claim, each, equal, fails, holds};
+use harness::{Outcome, Stop, claim, each, equal, holds};
 
 use super::generated::InMode;
 use super::provoked::{Provoked, Reply};
@@ -52,10 +50,12 @@ fn at(pc: u64, dr6: u64, dr7: u64) -> Exit {
     Exit::Debug { exception: 1, pc, dr6, dr7 }
 }
 
-/// The exit is #DB at this address with these bits in DR6; DR7 is not asked about.
+/// The exit is #DB at this address with these bits in DR6. DR7 is not asked about, nor at a step whether a breakpoint that is not
+/// enabled would have matched: the processor may say so.
 #[track_caller]
 fn is_at(exit: &Exit, pc: u64, bits: u64) -> Outcome {
     let (seen, dr6) = match exit {
+        Exit::Debug { exception: 1, pc, dr6, .. } if bits & DR6_BS != 0 => (*pc, *dr6 & !0xf),
         Exit::Debug { exception: 1, pc, dr6, .. } => (*pc, *dr6),
         _ => return equal(exit, &at(pc, DR6 | bits, DR7)),
     };
@@ -306,27 +306,6 @@ claim!(
     the_guests_breakpoints_are_its_own,
     "Without KVM_SET_GUEST_DEBUG a guest's own breakpoint gives it #DB and leaves no KVM_EXIT_DEBUG",
     [Api("4.34 KVM_SET_DEBUGREGS")],
-);
-
-fn injected_exceptions_are_the_guests(mode: InMode) -> Outcome {
-    each([(abi::KVM_GUESTDBG_INJECT_DB, 1), (abi::KVM_GUESTDBG_INJECT_BP, 3)], |&(control, vector)| {
-        let mut stage = Stage::of(mode.0, |a: &mut CodeAssembler| -> Result<(), IcedError> {
-            a.nop()?;
-            a.hlt()
-        })?;
-        stage.catch_exceptions()?;
-        ask(&stage, control, [0; 8])?;
-        let again = abi::kvm_guest_debug { control: control | 1, ..Default::default() };
-        fails(EBUSY, stage.vcpu.write(KVM_SET_GUEST_DEBUG, &again))?;
-        equal(stage.run()?, Exit::Hlt)?;
-        equal(stage.registers()?.rip, handler(vector))
-    })
-}
-claim!(
-    injected_exceptions_are_the_guests,
-    "KVM_GUESTDBG_INJECT_DB and INJECT_BP give the guest #DB and #BP, and are refused with EBUSY while one is pending",
-    [Api(SET), Code("kvm_arch_vcpu_ioctl_set_guest_debug, arch/x86/kvm/x86.c")],
-    Has(KVM_CAP_SET_GUEST_DEBUG),
 );
 
 fn dr6_is_not_the_guests() -> Outcome {

@@ -1,4 +1,5 @@
-//! KVM_EXIT_HYPERCALL: KVM_HC_MAP_GPA_RANGE, where KVM_CAP_EXIT_HYPERCALL asked for it.
+//! KVM_EXIT_HYPERCALL: KVM_HC_MAP_GPA_RANGE, where KVM_CAP_EXIT_HYPERCALL asked for it. The instruction is the vendor's own, so that
+//! these claims need one of the vendors' KVMs.
 
 use guests::Mode;
 use harness::kvm::{Exit, KVM_CAP_EXIT_HYPERCALL, Kvm, Vm};
@@ -61,6 +62,7 @@ claim!(
     "KVM_HC_MAP_GPA_RANGE leaves KVM_EXIT_HYPERCALL with its three arguments and its mode, and returns what the host lays",
     [Api(HYPERCALL), Api("8.34 KVM_CAP_EXIT_HYPERCALL"), Doc(MAP)],
     Has(KVM_CAP_EXIT_HYPERCALL),
+    Any(&[Amd, Intel]),
 );
 
 /// The call does not leave the guest, which is answered this.
@@ -79,6 +81,7 @@ claim!(
     "KVM_HC_MAP_GPA_RANGE of an address inside a page answers the guest EINVAL and does not leave it",
     [Doc(MAP), Code("kvm_emulate_hypercall, arch/x86/kvm/x86.c")],
     Has(KVM_CAP_EXIT_HYPERCALL),
+    Any(&[Amd, Intel]),
 );
 
 fn empty_ranges_are_refused(mode: InMode, page: u16) -> Outcome {
@@ -89,6 +92,7 @@ claim!(
     "KVM_HC_MAP_GPA_RANGE of no pages answers the guest EINVAL and does not leave it",
     [Doc(MAP), Code("kvm_emulate_hypercall, arch/x86/kvm/x86.c")],
     Has(KVM_CAP_EXIT_HYPERCALL),
+    Any(&[Amd, Intel]),
 );
 
 fn unasked_there_is_no_such_call(mode: InMode, page: u16) -> Outcome {
@@ -99,6 +103,7 @@ claim!(
     "Without KVM_CAP_EXIT_HYPERCALL, KVM_HC_MAP_GPA_RANGE answers the guest ENOSYS and does not leave it",
     [Api("8.34 KVM_CAP_EXIT_HYPERCALL")],
     Has(KVM_CAP_EXIT_HYPERCALL),
+    Any(&[Amd, Intel]),
 );
 
 fn other_calls_stay(mode: InMode, number: u16) -> Outcome {
@@ -110,6 +115,7 @@ claim!(
     "A hypercall that KVM does not know answers the guest ENOSYS and does not leave it",
     [Doc("virt/kvm/x86/hypercalls.rst, KVM Hypercalls Documentation")],
     Has(KVM_CAP_EXIT_HYPERCALL),
+    Any(&[Amd, Intel]),
 );
 
 /// The call, answered.

@@ -34,7 +34,8 @@ const INVALID_INPUT: u64 = 3;
 
 /// The exit of a write to the synthetic interrupt controller, of which only this register was ever written.
 fn synic_exit(msr: u32, value: u64) -> Exit {
-    let (mut control, mut evt_page, mut msg_page) = (0, 0, 0);
+    // The controller is on from its start.
+    let (mut control, mut evt_page, mut msg_page) = (1, 0, 0);
     match msr {
         SCONTROL => control = value,
         SIEFP => evt_page = value,

@@ -1,13 +1,13 @@
 //! KVM_EXIT_INTERNAL_ERROR: KVM cannot go on with the guest.
 
-use guests::iced_x86::code_asm::{byte_ptr, dword_ptr, ptr, word_ptr};
+use guests::iced_x86::code_asm::{al, ax, byte_ptr, dword_ptr, ptr, word_ptr};
 use guests::{MMIO_HOLE, Mode, hole};
 use harness::kvm::{Exit, KVM_CAP_EXIT_ON_EMULATION_FAILURE, KVM_CAP_INTERNAL_ERROR_DATA, Kvm, Vm};
 use harness::{Broken, Outcome, Stop, claim, equal, holds};
 
 use super::generated::InMode;
 use super::provoked::{Provoked, Reply};
-use super::stage::{Stage, handler};
+use super::stage::{Interruption, Stage, handler, out};
 
 /// The heading that most of this rests on.
 const INTERNAL: &str = "5. The kvm_run structure, KVM_EXIT_INTERNAL_ERROR";
@@ -86,7 +86,9 @@ fn asked_for_it_is_told_again(mode: InMode) -> Outcome {
     let first = stage.run()?;
     equal(failed(&first)?.0, EMULATION)?;
     for _ in 0..3 {
-        equal(&stage.run()?, &first)?;
+        // The processor's own account of the access may differ: the first one is of a page that KVM knew nothing of.
+        let again = stage.run()?;
+        equal((failed(&again)?.0, again.instruction()), (EMULATION, first.instruction()))?;
         stage.stands(0, |_| ())?;
     }
     let mut regs = stage.vcpu.get_regs()?;
@@ -102,17 +104,27 @@ claim!(
     Has(KVM_CAP_EXIT_ON_EMULATION_FAILURE),
 );
 
-/// The same at privilege level 3, in a VM of the caller's.
+/// The same at privilege level 3, in a VM of the caller's: about to run, with the third instruction next.
 fn unprivileged(vm: Vm) -> Result<Stage, Stop> {
-    let mut stage = loading_a_float(vm, Mode::Protected)?;
-    // The task state segment says where the stack of level 0 is, for the fault's handler.
+    let mut stage = Stage::within(vm, Mode::Protected, |a| {
+        a.ltr(ax)?;
+        a.out(0x80, al)?;
+        a.fld(dword_ptr(ptr(MMIO_HOLE)))?;
+        a.hlt()
+    })?;
+    stage.catch_exceptions()?;
+    // The guest loads its task register itself, from a descriptor that is not busy: QEMU gives up on a host's busy one when a fault
+    // changes the privilege level. The task state segment says where the stack of level 0 is, for the fault's handler.
+    stage.lay(0x1_001d, &[0x89])?;
     stage.lay(0x1_1004, &0x7000u32.to_le_bytes())?;
     stage.lay(0x1_1008, &0x10u32.to_le_bytes())?;
+    stage.enter_with(|regs| regs.rax = 0x18)?;
+    equal(stage.run()?, out(0x80, &[0x18]))?;
+    stage.interrupt(Interruption::ImmediateExit)?;
     stage.enter_under(|sregs| {
         (sregs.cs.dpl, sregs.ss.dpl) = (3, 3);
         (sregs.cs.selector, sregs.ss.selector) = (sregs.cs.selector | 3, sregs.ss.selector | 3);
     })?;
-    stage.enter_with(|_| ())?;
     Ok(stage)
 }
 
@@ -130,7 +142,7 @@ claim!(
 fn unprivileged_code_leaves_where_asked_for() -> Outcome {
     let stage = unprivileged(vm_exiting()?)?;
     equal(failed(&stage.run()?)?.0, EMULATION)?;
-    stage.stands(0, |_| ())
+    equal(stage.registers()?.rip, stage.at(2))
 }
 claim!(
     unprivileged_code_leaves_where_asked_for,
@@ -199,7 +211,7 @@ fn delivery_through_mmio_is_told(mode: InMode) -> Outcome {
     let (suberror, data) = failed(&stage.run()?)?;
     equal(suberror, DELIVERY_EV)?;
     holds((3..=5).contains(&data.len()), format_args!("{} words tell of the event", data.len()))?;
-    stage.stands(0, |_| ())
+    equal(stage.registers()?.rip, stage.at(0))
 }
 claim!(
     delivery_through_mmio_is_told,
@@ -211,7 +223,7 @@ claim!(
 fn older_amd_cannot_emulate_delivery(mode: InMode) -> Outcome {
     let stage = vectoring_through_mmio(mode.0)?;
     equal(failed(&stage.run()?)?.0, EMULATION)?;
-    stage.stands(0, |_| ())
+    equal(stage.registers()?.rip, stage.at(0))
 }
 claim!(
     older_amd_cannot_emulate_delivery,

@@ -283,10 +283,9 @@ pub(super) fn in_string() -> Result<Provoked, Stop> {
     let (at, bytes) = (stage.before(0), (1..=16).collect::<Vec<u8>>());
     let mut provoked = Provoked::of(stage, input(STRING_PORT, 1, 16));
     provoked.at = at;
-    // Done but for the look at RCX that ends the repetition: an interrupted string instruction stands at itself, with RF set.
+    // Done but for the look at RCX that ends the repetition: an interrupted string instruction stands at itself.
     provoked.completed = at;
     (provoked.completed.rcx, provoked.completed.rdi) = (0, BUFFER + 16);
-    provoked.completed.rflags |= 1 << 16;
     if let Some((_, end)) = &mut provoked.end {
         (end.regs.rcx, end.regs.rdi) = (0, BUFFER + 16);
         end.wrote(BUFFER, &bytes);

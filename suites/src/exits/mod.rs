@@ -9,6 +9,7 @@ mod told;
 #[macro_use]
 mod provoked;
 
+mod ap_reset_hold;
 mod debug;
 mod debug_events;
 mod dirty_ring_full;
@@ -32,9 +33,11 @@ mod provocations;
 mod run_flags;
 mod set_tpr;
 mod shutdown;
+mod snp_req_certs;
 mod stage;
 mod system_event;
 pub mod table;
+mod tdx;
 mod tpr_access;
 mod unknown;
 mod x86_bus_lock;

@@ -13,11 +13,11 @@ provoked! {
     pending_triple_fault, "a pending triple fault", "4.32 KVM_SET_VCPU_EVENTS", crate::exits::shutdown::pending, Has(harness::kvm::KVM_CAP_X86_TRIPLE_FAULT_EVENT);
     fail_entry, "a refused entry", "5. The kvm_run structure, KVM_EXIT_FAIL_ENTRY", crate::exits::fail_entry::refused, Amd;
     intr, "a signal before the first instruction", "4.10 KVM_RUN", crate::exits::intr::signalled;
-    set_tpr, "a lowered CR8", "5. The kvm_run structure, cr8", crate::exits::set_tpr::lower;
+    set_tpr, "a lowered CR8", "5. The kvm_run structure, cr8", crate::exits::set_tpr::lower, Any(&[Amd, Intel]);
     tpr_read, "a reported read of the TPR", "5. The kvm_run structure, KVM_EXIT_TPR_ACCESS", crate::exits::tpr_access::read, Has(harness::kvm::KVM_CAP_IRQCHIP), Has(harness::kvm::KVM_CAP_VAPIC);
     tpr_write, "a reported write of the TPR", "5. The kvm_run structure, KVM_EXIT_TPR_ACCESS", crate::exits::tpr_access::write, Has(harness::kvm::KVM_CAP_IRQCHIP), Has(harness::kvm::KVM_CAP_VAPIC);
     unknown, "a store without memory for it", "4.10 KVM_RUN", crate::exits::unknown::failed;
-    hypercall, "KVM_HC_MAP_GPA_RANGE", "5. The kvm_run structure, KVM_EXIT_HYPERCALL", crate::exits::hypercall::map_gpa_range, Has(harness::kvm::KVM_CAP_EXIT_HYPERCALL);
+    hypercall, "KVM_HC_MAP_GPA_RANGE", "5. The kvm_run structure, KVM_EXIT_HYPERCALL", crate::exits::hypercall::map_gpa_range, Any(&[Amd, Intel]), Has(harness::kvm::KVM_CAP_EXIT_HYPERCALL);
     step, "a single step", "5. The kvm_run structure, KVM_EXIT_DEBUG", crate::exits::debug::step, Has(harness::kvm::KVM_CAP_SET_GUEST_DEBUG);
     int3, "INT3 that the host asked for", "5. The kvm_run structure, KVM_EXIT_DEBUG", crate::exits::debug::int3, Has(harness::kvm::KVM_CAP_SET_GUEST_DEBUG);
     emulation_failure, "an instruction that cannot be emulated", "5. The kvm_run structure, KVM_EXIT_INTERNAL_ERROR", crate::exits::internal_error::unknown_instruction, Has(harness::kvm::KVM_CAP_EXIT_ON_EMULATION_FAILURE);

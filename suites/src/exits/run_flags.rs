@@ -28,6 +28,7 @@ fn smm_is_told(mode: InMode) -> Outcome {
     })?;
     // hlt; rsm
     stage.lay(SMM_ENTRY, &[0xf4, 0x0f, 0xaa])?;
+    stage.show_in_smm()?;
     msr::set(&stage.vcpu, SMBASE, 0)?;
     stage.vcpu.value(KVM_SMI, 0)?;
     equal(stage.run()?, Exit::Hlt)?;

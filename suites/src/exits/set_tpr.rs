@@ -41,6 +41,7 @@ claim!(
     lowering_leaves,
     "MOV to CR8 that lowers it leaves KVM_EXIT_SET_TPR with RIP behind it and the new CR8 in the run page",
     [Code(CR8)],
+    Any(&[Amd, Intel]),
 );
 
 fn raising_stays(a: u8, b: u8) -> Outcome {
@@ -54,6 +55,7 @@ claim!(
     raising_stays,
     "MOV to CR8 that raises it or leaves it as it is does not leave the guest, and its next exit shows the new CR8",
     [Code(CR8)],
+    Any(&[Amd, Intel]),
 );
 
 fn the_host_may_raise_it_again(to: u8, given: u8) -> Outcome {
@@ -68,6 +70,7 @@ claim!(
     the_host_may_raise_it_again,
     "What the host lays in the run page's cr8 at KVM_EXIT_SET_TPR is what the guest reads from CR8 after it",
     [Api("5. The kvm_run structure")],
+    Any(&[Amd, Intel]),
 );
 
 fn reserved_bits_are_a_fault(bit: u8) -> Outcome {
@@ -105,6 +108,7 @@ claim!(
     a_local_apic_takes_it,
     "With an in-kernel local APIC, MOV to CR8 that lowers it does not leave the guest",
     [Code(CR8)],
+    Any(&[Amd, Intel]),
     Has(KVM_CAP_IRQCHIP),
     Has(KVM_CAP_SPLIT_IRQCHIP),
 );

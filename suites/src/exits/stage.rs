@@ -91,6 +91,12 @@ impl Stage {
         Ok(Self { vm, vcpu, image, ram, laid })
     }
 
+    /// Shows the guest its RAM in SMM too, which has an address space of its own.
+    pub(crate) fn show_in_smm(&self) -> Outcome {
+        const SECOND_ADDRESS_SPACE: u32 = 1 << 16;
+        Ok(self.vm.set_memory(SECOND_ADDRESS_SPACE, 0, 0, &self.ram)?)
+    }
+
     /// Lays bytes in RAM before the guest runs.
     pub(crate) fn lay(&mut self, address: u64, bytes: &[u8]) -> Result<(), Stop> {
         let start = usize::try_from(address).unwrap_or(usize::MAX);

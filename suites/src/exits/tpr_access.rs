@@ -3,7 +3,7 @@
 
 use guests::Mode;
 use guests::iced_x86::IcedError;
-use guests::iced_x86::code_asm::{CodeAssembler, al, dword_ptr, eax, ebx};
+use guests::iced_x86::code_asm::{CodeAssembler, al, dword_ptr, eax};
 use harness::kvm::{
     Descriptor, Exit, KVM_CAP_IRQCHIP, KVM_CAP_VAPIC, KVM_GET_LAPIC, KVM_TPR_ACCESS_REPORTING, abi,
 };
@@ -98,7 +98,7 @@ fn nothing_is_told_unasked() -> Outcome {
     each(FLAT, |&mode| {
         let stage = reporting(Irqchip::Kernel, mode, 0, |a| {
             a.mov(dword_ptr(TPR), eax)?;
-            a.mov(ebx, dword_ptr(TPR))
+            a.mov(eax, dword_ptr(TPR))
         })?;
         equal(stage.run()?, out(END, &[0]))
     })
@@ -113,8 +113,8 @@ claim!(
 
 fn other_registers_are_not_told() -> Outcome {
     let stage = reporting(Irqchip::Kernel, Mode::Long, 1, |a| {
-        a.mov(ebx, dword_ptr(ID))?;
-        a.mov(dword_ptr(ID + 0xc0), ebx)?;
+        a.mov(eax, dword_ptr(ID))?;
+        a.mov(dword_ptr(ID + 0xc0), eax)?;
         a.mov(guests::iced_x86::code_asm::cr8, guests::iced_x86::code_asm::rax)
     })?;
     equal(stage.run()?, out(END, &[0]))

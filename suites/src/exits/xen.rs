@@ -131,6 +131,7 @@ claim!(
     without_interception_it_is_kvms_own,
     "Without KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL the same instruction is a hypercall of KVM's and leaves no KVM_EXIT_XEN",
     [Api(CONFIG)],
+    Any(&[Amd, Intel]),
 );
 
 /// A hypercall, answered.
