@@ -28,7 +28,9 @@ fn invalid() -> Result<Stage, Stop> {
 fn failed(exit: &Exit) -> Result<(u64, u32), Stop> {
     match exit {
         Exit::FailEntry { reason, cpu } => Ok((*reason, *cpu)),
-        other => Err(Broken::new(format!("expected KVM_EXIT_FAIL_ENTRY, saw {other:x?}")).into()),
+        other => Err(Broken::new(format!("expected KVM_EXIT_FAIL_ENTRY, saw {other:x?}"))
+            .comparing("KVM_EXIT_FAIL_ENTRY", format!("{other:?}"))
+            .into()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! KVM_EXIT_IRQ_WINDOW_OPEN: what `request_interrupt_window` in the run page asks for. That it comes, and when it comes with IF, are
 //! claims of `vcpu::run_page`; here is what keeps it away, and what may be done with it.
+//! When exactly it comes is the vendors' modules' doing, so that these claims need one of them.
 
 use guests::Mode;
 use guests::iced_x86::IcedError;
@@ -45,6 +46,7 @@ claim!(
     opens_before_the_first_instruction,
     "A guest that can take an interrupt runs nothing before KVM_EXIT_IRQ_WINDOW_OPEN, in every mode",
     [Api(WINDOW), Code("vcpu_enter_guest, arch/x86/kvm/x86.c")],
+    Any(&[Amd, Intel]),
 );
 
 fn opens_as_often_as_asked(mode: InMode, times: u8) -> Outcome {
@@ -61,6 +63,7 @@ claim!(
     opens_as_often_as_asked,
     "While request_interrupt_window is set and nothing is injected, KVM_RUN comes back with the window again and runs nothing",
     [Api(WINDOW)],
+    Any(&[Amd, Intel]),
 );
 
 fn takes_an_interrupt(mode: InMode, vector: u8) -> Outcome {
@@ -80,6 +83,7 @@ claim!(
     takes_an_interrupt,
     "An interrupt injected at KVM_EXIT_IRQ_WINDOW_OPEN is taken at once, and the window stays shut in its handler",
     [Api(WINDOW), Api("4.16 KVM_INTERRUPT")],
+    Any(&[Amd, Intel]),
 );
 
 fn a_queued_interrupt_goes_first(vector: u8) -> Outcome {
@@ -114,6 +118,7 @@ claim!(
     the_shadow_of_sti_keeps_it_shut,
     "The instruction behind STI runs before the window opens, in every mode",
     [Api(WINDOW), Manual("Intel SDM volume 2, STI—Set Interrupt Flag")],
+    Any(&[Amd, Intel]),
 );
 
 fn a_cleared_if_keeps_it_shut(mode: InMode) -> Outcome {
@@ -168,6 +173,7 @@ claim!(
     "With a split irqchip, whose PIC is in user space, KVM_RUN comes back with KVM_EXIT_IRQ_WINDOW_OPEN",
     [Api(WINDOW), Code("dm_request_for_irq_injection, arch/x86/kvm/x86.c")],
     Has(KVM_CAP_SPLIT_IRQCHIP),
+    Any(&[Amd, Intel]),
 );
 
 fn an_in_kernel_pic_does_not() -> Outcome {

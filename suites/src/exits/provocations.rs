@@ -8,7 +8,7 @@ provoked! {
     hlt, "HLT", "5. The kvm_run structure, KVM_EXIT_HLT", crate::exits::hlt::halt;
     mmio_store, "a store by MMIO", "5. The kvm_run structure, KVM_EXIT_MMIO", crate::exits::mmio::store;
     mmio_load, "a load by MMIO", "5. The kvm_run structure, KVM_EXIT_MMIO", crate::exits::mmio::load;
-    irq_window_open, "an open interrupt window", "5. The kvm_run structure, request_interrupt_window", crate::exits::irq_window_open::open;
+    irq_window_open, "an open interrupt window", "5. The kvm_run structure, request_interrupt_window", crate::exits::irq_window_open::open, Any(&[Amd, Intel]);
     triple_fault, "a triple fault", "5. The kvm_run structure, KVM_EXIT_SHUTDOWN", crate::exits::shutdown::triple_fault;
     pending_triple_fault, "a pending triple fault", "4.32 KVM_SET_VCPU_EVENTS", crate::exits::shutdown::pending, Has(harness::kvm::KVM_CAP_X86_TRIPLE_FAULT_EVENT);
     fail_entry, "a refused entry", "5. The kvm_run structure, KVM_EXIT_FAIL_ENTRY", crate::exits::fail_entry::refused, Amd;

@@ -300,7 +300,7 @@ pub(crate) fn hypercall(a: &mut CodeAssembler) -> Result<(), IcedError> {
 }
 
 /// Whether the host's processor says that it is Intel's, asked once.
-fn is_intel() -> bool {
+pub(crate) fn is_intel() -> bool {
     static INTEL: OnceLock<bool> = OnceLock::new();
     *INTEL.get_or_init(|| {
         let cpuid = Kvm::open().ok().and_then(|kvm| kvm.get_supported_cpuid().ok()).unwrap_or_default();
