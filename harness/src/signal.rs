@@ -9,12 +9,36 @@ use crate::{HostFault, Stop};
 /// A signal that is blocked and pending for the thread that made this, for as long as this lives.
 #[derive(Debug)]
 pub struct Pending {
+    _blocked: Blocked,
+}
+
+/// A signal that is blocked for the thread that made this, for as long as this lives. Whatever comes of it by then is taken back.
+#[derive(Debug)]
+pub struct Blocked {
     only: libc::sigset_t,
     before: libc::sigset_t,
+    sender: Sender,
+}
+
+/// What sends a blocked signal to its thread, from any other.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender {
+    signal: i32,
+    process: i32,
+    thread: i32,
 }
 
 impl Pending {
     /// Blocks `signal` for the calling thread and sends it to that thread.
+    pub fn new(signal: i32) -> Result<Self, Stop> {
+        let blocked = Blocked::new(signal)?;
+        blocked.sender().send()?;
+        Ok(Self { _blocked: blocked })
+    }
+}
+
+impl Blocked {
+    /// Blocks `signal` for the calling thread.
     pub fn new(signal: i32) -> Result<Self, Stop> {
         let mut only = empty();
         let mut before = empty();
@@ -26,16 +50,27 @@ impl Pending {
         if blocked != 0 {
             return Err(fault("pthread_sigmask", Errno(blocked)));
         }
-        let pending = Self { only, before };
-        // SAFETY: the signal is blocked for this thread, so that no handler runs.
-        match unsafe { libc::raise(signal) } {
-            0 => Ok(pending),
-            _ => Err(fault("raise", Errno::last())),
-        }
+        // SAFETY: both calls only say numbers.
+        let (process, thread) = unsafe { (libc::getpid(), libc::gettid()) };
+        Ok(Self { only, before, sender: Sender { signal, process, thread } })
+    }
+
+    /// What sends the signal.
+    pub fn sender(&self) -> Sender {
+        self.sender
     }
 }
 
-impl Drop for Pending {
+impl Sender {
+    /// Sends the signal to the thread that blocked it.
+    pub fn send(self) -> Result<(), Stop> {
+        // SAFETY: the signal is blocked for that thread, so that no handler runs; if the thread is gone, the call says so.
+        let sent = unsafe { libc::syscall(libc::SYS_tgkill, self.process, self.thread, self.signal) };
+        if sent == 0 { Ok(()) } else { Err(fault("tgkill", Errno::last())) }
+    }
+}
+
+impl Drop for Blocked {
     fn drop(&mut self) {
         let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: the sets are this value's own. The signal is taken back before it is let in again; if it is gone already, the

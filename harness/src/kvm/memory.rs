@@ -1,5 +1,6 @@
 //! Guest RAM: memory that a slot shows to the guest, and that is kept for as long as a VM could reach it.
 
+use vm_memory::mmap::MmapRegionBuilder;
 use vm_memory::{Bytes, MmapRegion, VolatileMemory};
 
 use super::ENOMEM;
@@ -17,6 +18,16 @@ impl Memory {
             .map_err(|error| Stop::HostFault(HostFault(format!("no memory for a slot ({ENOMEM}): {error}"))))
     }
 
+    /// `size` bytes of zero that this process may read and not write, so that KVM_RUN has no page for a guest that writes there.
+    pub fn read_only(size: usize) -> Result<Self, Stop> {
+        MmapRegionBuilder::new(size)
+            .with_mmap_prot(libc::PROT_READ)
+            .with_mmap_flags(libc::MAP_ANONYMOUS | libc::MAP_PRIVATE | libc::MAP_NORESERVE)
+            .build()
+            .map(Self)
+            .map_err(|error| Stop::HostFault(HostFault(format!("no memory for a slot: {error}"))))
+    }
+
     /// How many bytes there are.
     pub fn len(&self) -> usize {
         self.0.size()
@@ -29,6 +40,11 @@ impl Memory {
 
     /// Lays bytes `offset` bytes in.
     pub fn write(&self, offset: usize, bytes: &[u8]) -> Result<(), Stop> {
+        if self.0.prot() & libc::PROT_WRITE == 0 {
+            return Err(Stop::HostFault(HostFault(
+                "the claim writes to memory that it may only read".into(),
+            )));
+        }
         self.0.as_volatile_slice().write_slice(bytes, offset).map_err(|error| Self::outside(&error))
     }
 

@@ -32,7 +32,7 @@ pub use compat_buffer::CompatBuffer;
 pub use descriptor::{Argument, Descriptor, Kind, Refused};
 pub use device::{Device, GuestMemfd, Stats};
 pub use errno::*;
-pub use exit::Exit;
+pub use exit::{EXIT_REASONS, Exit, ExitReason, Given, HypervExit, MsrExit, RunPage, TdxExit, XenExit};
 pub use list::{CpuidEntry, List, MsrEntry, list, list_over};
 pub use mapping::Mapping;
 pub use memory::Memory;

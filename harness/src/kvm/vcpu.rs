@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::{
     Cap, CpuidEntry, Descriptor, Exit, KVM_ENABLE_CAP, KVM_GET_REGS, KVM_GET_SREGS, KVM_RUN, KVM_SET_CPUID2,
-    KVM_SET_REGS, KVM_SET_SREGS, Kind, Kvm, Mapping, Refused, Stats, abi, list_over, vm,
+    KVM_SET_REGS, KVM_SET_SREGS, Kind, Kvm, Mapping, Refused, RunPage, Stats, abi, list_over, vm,
 };
 use crate::Stop;
 
@@ -86,6 +86,12 @@ impl Vcpu {
         let size = Kvm::open()?.get_vcpu_mmap_size()?;
         let mapped = self.map(size, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, 0)?;
         Ok(self.run_page.get_or_init(|| mapped))
+    }
+
+    /// The fields of the run page, by name.
+    #[track_caller]
+    pub fn fields(&self) -> Result<RunPage<'_>, Stop> {
+        Ok(RunPage::of(self.run_page()?))
     }
 
     /// KVM_RUN, and why it came back.

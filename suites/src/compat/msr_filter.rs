@@ -3,7 +3,8 @@
 
 use harness::kvm::{
     Argument, Command, Compat, CompatBuffer, Descriptor, EFAULT, EINVAL, ENOTTY, Exit, Guarded,
-    KVM_CAP_X86_MSR_FILTER, KVM_CAP_X86_USER_SPACE_MSR, KVM_GET_MSRS, KVM_X86_SET_MSR_FILTER, Vcpu, Vm,
+    KVM_CAP_X86_MSR_FILTER, KVM_CAP_X86_USER_SPACE_MSR, KVM_GET_MSRS, KVM_X86_SET_MSR_FILTER, MsrExit, Vcpu,
+    Vm,
 };
 use harness::{Outcome, Stop, claim, each, equal, fails};
 
@@ -15,8 +16,8 @@ const KVM_X86_SET_MSR_FILTER_COMPAT: Command = Command::unknown(0x4104_aec6);
 const MSR: u32 = 0x1a0;
 /// KVM_MSR_EXIT_REASON_FILTER.
 const EXIT_ON_FILTER: u64 = 4;
-/// KVM_EXIT_X86_RDMSR.
-const RDMSR: Exit = Exit::Other(29);
+/// A read that the filter denied.
+const RDMSR: Exit = Exit::Rdmsr(MsrExit { error: 0, reason: 4, index: MSR, data: 0 });
 /// KVM_MSR_FILTER_READ.
 const READ: u32 = 1;
 

@@ -19,7 +19,7 @@ const SLOT: u32 = 5;
 /// How many pages it has: more than a dirty ring here takes.
 const SLOT_PAGES: usize = 1024;
 /// KVM_EXIT_DIRTY_RING_FULL.
-const FULL: Exit = Exit::Other(abi::KVM_EXIT_DIRTY_RING_FULL);
+const FULL: Exit = Exit::DirtyRingFull;
 
 /// A guest whose RAM, slot 0, is not logged, and whose second slot has these flags, which its DS reaches with 32-bit addresses.
 fn logging(flags: u32, code: &[u8]) -> Result<(RealMode, Arc<Memory>, DirtyGfns), Stop> {

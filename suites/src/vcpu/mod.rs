@@ -4,7 +4,7 @@ mod coalesced_mmio_ring;
 mod coalesced_pio;
 mod coalesced_ring;
 mod create_vcpu;
-mod dirty_gfns;
+pub(crate) mod dirty_gfns;
 mod dirty_ring;
 mod dirty_ring_mmap;
 mod enable_cap;

@@ -10,9 +10,6 @@ use harness::{Outcome, claim, each, equal, fails, unchanged, within};
 use super::pages::field;
 use super::real_mode::{CODE, RealMode};
 
-/// KVM_EXIT_IRQ_WINDOW_OPEN.
-const IRQ_WINDOW_OPEN: Exit = Exit::Other(7);
-
 fn says_why_it_came_back() -> Outcome {
     let guest = RealMode::running(&[0x90, 0xf4])?; // nop; hlt
     let page = guest.vcpu.run_page()?;
@@ -114,7 +111,7 @@ const IDLE: [u8; 6] = [0x90, 0xf8, 0xfc, 0x98, 0x99, 0x91];
 fn window_opens_at(guest: &RealMode, rip: RangeInclusive<u16>) -> Outcome {
     let page = guest.vcpu.run_page()?;
     page.put(Exit::REQUEST_INTERRUPT_WINDOW, 1u8);
-    equal(guest.run()?, IRQ_WINDOW_OPEN)?;
+    equal(guest.run()?, Exit::IrqWindowOpen)?;
     equal((page.get::<u8>(field::READY), page.get::<u8>(field::IF_FLAG)), (1, 1))?;
     within(guest.vcpu.get_regs()?.rip, u64::from(*rip.start()), u64::from(*rip.end()))?;
     page.put(Exit::REQUEST_INTERRUPT_WINDOW, 0u8);
