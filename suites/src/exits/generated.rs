@@ -65,6 +65,6 @@ macro_rules! chosen {
     };
 }
 
-chosen!(InMode, select(Mode::ALL.to_vec()).prop_map(InMode));
+chosen!(InMode, select(vec![Mode::Real, Mode::Protected, Mode::Long]).prop_map(InMode));
 chosen!(Width, select(vec![Width::One, Width::Two, Width::Four]));
 chosen!(Count, (1..=1500u16).prop_map(Count));
