@@ -16,7 +16,7 @@ provoked! {
     set_tpr, "a lowered CR8", "5. The kvm_run structure, cr8", crate::exits::set_tpr::lower, Any(&[Amd, Intel]);
     tpr_read, "a reported read of the TPR", "5. The kvm_run structure, KVM_EXIT_TPR_ACCESS", crate::exits::tpr_access::read, Has(harness::kvm::KVM_CAP_IRQCHIP), Has(harness::kvm::KVM_CAP_VAPIC);
     tpr_write, "a reported write of the TPR", "5. The kvm_run structure, KVM_EXIT_TPR_ACCESS", crate::exits::tpr_access::write, Has(harness::kvm::KVM_CAP_IRQCHIP), Has(harness::kvm::KVM_CAP_VAPIC);
-    unknown, "a store without memory for it", "4.10 KVM_RUN", crate::exits::unknown::failed;
+    unknown, "a store without memory for it", "4.10 KVM_RUN", crate::exits::unknown::failed, Has(harness::kvm::KVM_CAP_MEMORY_FAULT_INFO);
     hypercall, "KVM_HC_MAP_GPA_RANGE", "5. The kvm_run structure, KVM_EXIT_HYPERCALL", crate::exits::hypercall::map_gpa_range, Any(&[Amd, Intel]), Has(harness::kvm::KVM_CAP_EXIT_HYPERCALL);
     step, "a single step", "5. The kvm_run structure, KVM_EXIT_DEBUG", crate::exits::debug::step, Has(harness::kvm::KVM_CAP_SET_GUEST_DEBUG);
     int3, "INT3 that the host asked for", "5. The kvm_run structure, KVM_EXIT_DEBUG", crate::exits::debug::int3, Has(harness::kvm::KVM_CAP_SET_GUEST_DEBUG);

@@ -1,10 +1,11 @@
-//! KVM_EXIT_UNKNOWN: what stands in the run page when KVM_RUN fails before the guest gave a reason to leave.
+//! KVM_EXIT_UNKNOWN: what stands in the run page when KVM_RUN fails before the guest gave a reason to leave. Kernels that could not
+//! tell of a memory fault left the last reason there, which the documentation calls stale.
 
 use std::sync::Arc;
 
 use guests::Mode;
 use guests::iced_x86::code_asm::{al, byte_ptr, ebx};
-use harness::kvm::{EFAULT, Exit, Memory};
+use harness::kvm::{EFAULT, Exit, KVM_CAP_MEMORY_FAULT_INFO, Memory};
 use harness::{Outcome, Stop, claim, equal};
 
 use super::provoked::Provoked;
@@ -41,6 +42,7 @@ claim!(
     a_failed_run_clears_the_reason,
     "KVM_RUN that fails with EFAULT leaves KVM_EXIT_UNKNOWN where another reason stood, and RIP at the access that failed",
     [Code(RUN), Code("kvm_handle_error_pfn, arch/x86/kvm/mmu/mmu.c")],
+    Has(KVM_CAP_MEMORY_FAULT_INFO),
 );
 
 fn reads_succeed_where_writes_fail() -> Outcome {
@@ -86,6 +88,7 @@ claim!(
     a_signal_is_told_in_its_place,
     "A signal after KVM_RUN failed gives KVM_EXIT_INTR, and the next failure gives KVM_EXIT_UNKNOWN again",
     [Code(RUN)],
+    Has(KVM_CAP_MEMORY_FAULT_INFO),
 );
 
 /// A store that no page can be had for, again and again.
