@@ -12,8 +12,9 @@ use crate::Mode;
 
 /// SYSENTER_ESP, SYSENTER_EIP, LSTAR, CSTAR, FS_BASE, GS_BASE and KERNEL_GS_BASE, which take canonical addresses.
 const ADDRESSES: [u32; 7] = [0x175, 0x176, 0xc000_0082, 0xc000_0083, 0xc000_0100, 0xc000_0101, 0xc000_0102];
+const SYSENTER_CS: u32 = 0x174;
 /// SYSENTER_CS, STAR and FMASK, which take anything: 32 bits of it where there are no more.
-const ANY: [u32; 3] = [0x174, 0xc000_0081, 0xc000_0084];
+const ANY: [u32; 3] = [SYSENTER_CS, 0xc000_0081, 0xc000_0084];
 
 /// One access to an MSR, by its number among those of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +26,7 @@ pub enum MsrStep {
     Read(u8),
     /// WRMSR to one that holds an address: that is made canonical.
     WriteAddress(u8, i64),
-    /// WRMSR to another: 32 bits.
+    /// WRMSR to another: 32 bits, or as many as it keeps.
     Write(u8, u32),
 }
 
@@ -49,6 +50,8 @@ impl MsrStep {
             Self::ReadAddress(_) | Self::Read(_) => None,
             // Bit 47 goes on to the top.
             Self::WriteAddress(_, value) => Some((value << 16 >> 16).cast_unsigned()),
+            // Of SYSENTER_CS no more than a selector is sure to be kept.
+            Self::Write(_, value) if self.number() == SYSENTER_CS => Some((value & 0xffff).into()),
             Self::Write(_, value) => Some(value.into()),
         }
     }
