@@ -9,6 +9,8 @@
 //! why = "the list is copied before its length is looked at"
 //! link = "api.rst 4.3"
 //! ```
+//!
+//! `sometimes = true` is for what depends on the moment, so that the claim may as well hold.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -33,6 +35,8 @@ pub struct Known {
     pub why: String,
     /// What says so: a heading of a document, a commit, an address or a path.
     pub link: String,
+    /// Whether it depends on the moment, so that the claim may as well hold there.
+    pub sometimes: bool,
     /// Where the expectation is written, as `file:line`.
     pub at: String,
 }
@@ -148,6 +152,8 @@ struct WrittenKnown {
     seen: Spanned<String>,
     why: Spanned<String>,
     link: Spanned<String>,
+    #[serde(default)]
+    sometimes: bool,
 }
 
 #[derive(Deserialize)]
@@ -187,6 +193,7 @@ impl Source<'_> {
             )?,
             why: self.text(known.why, "why", "why the claim is broken there, in one sentence")?,
             link: self.text(known.link, "link", "the heading, commit, address or path that says so")?,
+            sometimes: known.sometimes,
             at,
         })
     }

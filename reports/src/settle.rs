@@ -7,7 +7,7 @@ use crate::{Entry, Host, Known, Verdict, plain};
 ///
 /// * An entry that is broken exactly as an expectation says becomes Known. The value seen must occur in what was seen
 ///   (or, where no value was, in why) as whole words, so that 1 is not found in 12.
-/// * A Pass against an expectation becomes a Surprise.
+/// * A Pass against an expectation becomes a Surprise, unless that says `sometimes`.
 /// * An entry that is broken in another way stays what it is, and a note says what was expected.
 ///
 /// Skip and Fault say nothing of the claim, so nothing can be expected of them. Settling twice changes nothing more.
@@ -16,6 +16,7 @@ pub fn settle(known: &[Known], entry: &mut Entry, host: &Host) {
         known.iter().filter(|known| known.claim == entry.name && known.host.matches(host)).collect();
     let Some(first) = expected.first() else { return };
     match entry.verdict {
+        Verdict::Pass if expected.iter().any(|known| known.sometimes) => {}
         Verdict::Pass => {
             entry.verdict = Verdict::Surprise;
             entry.why = Some(format!(

@@ -1,7 +1,5 @@
 //! The table of exits as a house rule: every exit that the kernel can give has claims, or a reason why it has none.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::collections::BTreeSet;
 use std::path::Path;
 

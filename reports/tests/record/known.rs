@@ -31,6 +31,7 @@ fn an_expectation_is_read() {
         seen: "EINVAL".to_owned(),
         why: "the list is copied before its length is looked at".to_owned(),
         link: "api.rst 4.3".to_owned(),
+        sometimes: false,
         at: "pvm.toml:3".to_owned(),
     };
     assert_eq!(Known::parse("pvm.toml", WHOLE).unwrap(), [expected]);

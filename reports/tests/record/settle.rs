@@ -13,6 +13,7 @@ fn known() -> Known {
         seen: "EINVAL".to_owned(),
         why: "the length is looked at last".to_owned(),
         link: "api.rst 4.3".to_owned(),
+        sometimes: false,
         at: "amd.toml:7".to_owned(),
     }
 }
@@ -74,4 +75,15 @@ fn one_of_several_expectations_is_enough() {
     let mut entry = saw("a::b", Verdict::Fail, "EINVAL");
     settle(&[other, known()], &mut entry, &host());
     assert_eq!(entry.verdict, Verdict::Known);
+}
+
+#[test]
+fn what_only_happens_sometimes_may_hold() {
+    let known = Known { sometimes: true, ..known() };
+    let mut held = entry("a::b", Verdict::Pass);
+    settle(std::slice::from_ref(&known), &mut held, &host());
+    assert_eq!(held, entry("a::b", Verdict::Pass));
+    let mut broken = saw("a::b", Verdict::Fail, "EINVAL");
+    settle(&[known], &mut broken, &host());
+    assert_eq!(broken.verdict, Verdict::Known);
 }

@@ -126,7 +126,7 @@ fn valid_state_is_entered(field: u8) -> Outcome {
     // Either of the two bits alone is a state that processors take.
     let stage = Stage::of(Mode::Long, |a| a.hlt())?;
     stage.enter_under(|sregs| {
-        if field % 2 == 0 {
+        if field.is_multiple_of(2) {
             (sregs.cs.db, sregs.cs.l) = (1, 0);
         }
     })?;
