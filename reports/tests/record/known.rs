@@ -50,7 +50,7 @@ const SHAPE: &str = "; write [[known]] with claim, host, verdict, seen, why and 
 #[case::unknown_field(
     "seen =",
     "saw =",
-    &format!("pvm.toml:7: unknown field `saw`, expected one of `claim`, `host`, `verdict`, `seen`, `why`, `link`{SHAPE}")
+    &format!("pvm.toml:7: unknown field `saw`, expected one of `claim`, `host`, `verdict`, `seen`, `why`, `link`, `sometimes`{SHAPE}")
 )]
 #[case::unknown_host_field(
     "module =",
