@@ -7,7 +7,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::Value;
 
-use crate::input::Tryable;
+use crate::input::{Arguments, Tryable};
 use crate::{HostFault, Outcome, Stop};
 
 /// A claim's function, whatever it takes.
@@ -38,22 +38,21 @@ pub trait Case {
 }
 
 /// Forgets what a claim's function takes.
-pub fn body<Function, Arguments>(function: Function) -> Box<dyn Body>
-where
-    Function: Tryable<Arguments>,
-    Arguments: 'static,
-{
-    Box::new(Typed { function, arguments: PhantomData })
+pub fn body<A: Arguments>(function: impl Tryable<A>) -> Box<dyn Body> {
+    let call: Call<A> = Box::new(move |arguments| function.call(arguments));
+    Box::new(Typed { call })
 }
 
-struct Typed<Function, Arguments> {
-    function: Function,
-    arguments: PhantomData<Arguments>,
+/// A claim's function, of which only what it takes is still known.
+type Call<A> = Box<dyn Fn(A) -> Outcome>;
+
+struct Typed<A> {
+    call: Call<A>,
 }
 
-impl<Function: Tryable<Arguments>, Arguments: 'static> Body for Typed<Function, Arguments> {
+impl<A: Arguments> Body for Typed<A> {
     fn is_generated(&self) -> bool {
-        Function::GENERATED
+        A::GENERATED
     }
 
     fn case(&self, seed: u64) -> Result<Box<dyn Case>, Stop> {
@@ -62,8 +61,8 @@ impl<Function: Tryable<Arguments>, Arguments: 'static> Body for Typed<Function, 
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
         let mut runner =
             TestRunner::new_with_rng(Config { failure_persistence: None, ..Config::default() }, rng);
-        match Function::strategy().new_tree(&mut runner) {
-            Ok(tree) => Ok(Box::new(Generated::<Function, Arguments, _> { tree, function: PhantomData })),
+        match A::strategy().new_tree(&mut runner) {
+            Ok(tree) => Ok(Box::new(Generated::<A, _> { tree, arguments: PhantomData })),
             Err(reason) => {
                 Err(Stop::HostFault(HostFault(format!("cannot generate an input: {}", reason.message()))))
             }
@@ -71,29 +70,29 @@ impl<Function: Tryable<Arguments>, Arguments: 'static> Body for Typed<Function, 
     }
 
     fn fits(&self, input: &[Value]) -> serde_json::Result<()> {
-        Function::read(input).map(drop)
+        A::read(input).map(drop)
     }
 
     fn attempt(&self, input: &[Value]) -> Outcome {
-        let values = Function::read(input).map_err(|error| {
+        let values = A::read(input).map_err(|error| {
             Stop::HostFault(HostFault(format!("the input does not fit the claim's arguments: {error}")))
         })?;
-        self.function.call(values)
+        (self.call)(A::make(values)?)
     }
 }
 
-struct Generated<Function, Arguments, Tree> {
+struct Generated<A, Tree> {
     tree: Tree,
-    function: PhantomData<(Function, Arguments)>,
+    arguments: PhantomData<A>,
 }
 
-impl<Function, Arguments, Tree> Case for Generated<Function, Arguments, Tree>
+impl<A, Tree> Case for Generated<A, Tree>
 where
-    Function: Tryable<Arguments>,
-    Tree: ValueTree<Value = Function::Values>,
+    A: Arguments,
+    Tree: ValueTree<Value = A::Values>,
 {
     fn input(&self) -> Result<Vec<Value>, Stop> {
-        Function::write(&self.tree.current())
+        A::write(&self.tree.current())
             .map_err(|error| Stop::HostFault(HostFault(format!("cannot write the input down: {error}"))))
     }
 

@@ -44,6 +44,7 @@ impl Facts {
             command_line: read("/proc/cmdline"),
             parameters: ["kvm".to_owned()].into_iter().chain(module.clone()).map(with_parameters).collect(),
             emulated: is_emulated(module.as_deref()),
+            emulator: None,
             module,
             api_version,
             capabilities: kvm.as_ref().map(capabilities).unwrap_or_default(),
@@ -115,7 +116,7 @@ fn not_kvm(why: &str) -> String {
 }
 
 /// Whether the processor has the extension that a KVM needs, by the flags in `/proc/cpuinfo`.
-fn has_support(cpuinfo: &str) -> bool {
+pub(crate) fn has_support(cpuinfo: &str) -> bool {
     let flags = cpuinfo.lines().find_map(|line| line.strip_prefix("flags")).unwrap_or_default();
     flags.split_whitespace().any(|flag| matches!(flag, "svm" | "vmx"))
 }

@@ -75,8 +75,8 @@ fixture!(Vm, || Ok(Kvm::open()?.create_vm(0)?));
 fixture!(Vcpu, || Ok(Kvm::open()?.create_vm(0)?.create_vcpu(0)?));
 fixture!(Compat, || Ok(Compat));
 
-/// Functions that can be tried: those whose arguments are inputs.
-pub trait Tryable<Arguments>: Copy + 'static {
+/// What a claim's function takes, all of it: a tuple of inputs.
+pub trait Arguments: Sized + 'static {
     /// What the arguments are made from.
     type Values: Clone + Debug + 'static;
 
@@ -92,17 +92,21 @@ pub trait Tryable<Arguments>: Copy + 'static {
     /// The values that were written down.
     fn read(written: &[serde_json::Value]) -> serde_json::Result<Self::Values>;
 
-    /// Makes the arguments and calls the function.
-    fn call(self, values: Self::Values) -> Outcome;
+    /// Makes the arguments.
+    fn make(values: Self::Values) -> Result<Self, Stop>;
 }
 
-macro_rules! tryable {
+/// Functions that can be tried: those whose arguments are inputs. There is one type for each function, and so as little as can be
+/// depends on it.
+pub trait Tryable<A: Arguments>: 'static {
+    /// Calls the function.
+    fn call(&self, arguments: A) -> Outcome;
+}
+
+macro_rules! arguments {
     ($($argument:ident $value:ident),*) => {
-        #[allow(non_snake_case, unused_mut, unused_variables, reason = "the names stand for types too, and there may be none")]
-        impl<Function, $($argument: Input),*> Tryable<($($argument,)*)> for Function
-        where
-            Function: Fn($($argument),*) -> Outcome + Copy + 'static,
-        {
+        #[allow(unused_mut, unused_variables, reason = "there may be none")]
+        impl<$($argument: Input),*> Arguments for ($($argument,)*) {
             type Values = ($($argument::Value,)*);
 
             const GENERATED: bool = false $(|| $argument::GENERATED)*;
@@ -110,7 +114,7 @@ macro_rules! tryable {
             fn strategy() -> BoxedStrategy<Self::Values> {
                 let all = Just(());
                 $(let all = (all, $argument::strategy());)*
-                all.prop_map(|tryable!(@nest () $($value)*)| ($($value,)*)).boxed()
+                all.prop_map(|arguments!(@nest () $($value)*)| ($($value,)*)).boxed()
             }
 
             fn write(($($value,)*): &Self::Values) -> serde_json::Result<Vec<serde_json::Value>> {
@@ -136,19 +140,28 @@ macro_rules! tryable {
                 Ok(($(serde_json::from_value($value)?,)*))
             }
 
-            fn call(self, ($($value,)*): Self::Values) -> Outcome {
-                self($($argument::make($value)?),*)
+            fn make(($($value,)*): Self::Values) -> Result<Self, Stop> {
+                Ok(($($argument::make($value)?,)*))
+            }
+        }
+
+        impl<Function, $($argument: Input),*> Tryable<($($argument,)*)> for Function
+        where
+            Function: Fn($($argument),*) -> Outcome + 'static,
+        {
+            fn call(&self, ($($value,)*): ($($argument,)*)) -> Outcome {
+                self($($value),*)
             }
         }
     };
     (@nest $nested:tt) => { $nested };
-    (@nest $nested:tt $value:ident $($rest:ident)*) => { tryable!(@nest ($nested, $value) $($rest)*) };
+    (@nest $nested:tt $value:ident $($rest:ident)*) => { arguments!(@nest ($nested, $value) $($rest)*) };
 }
 
-tryable!();
-tryable!(A a);
-tryable!(A a, B b);
-tryable!(A a, B b, C c);
-tryable!(A a, B b, C c, D d);
-tryable!(A a, B b, C c, D d, E e);
-tryable!(A a, B b, C c, D d, E e, F f);
+arguments!();
+arguments!(A a);
+arguments!(A a, B b);
+arguments!(A a, B b, C c);
+arguments!(A a, B b, C c, D d);
+arguments!(A a, B b, C c, D d, E e);
+arguments!(A a, B b, C c, D d, E e, F f);

@@ -46,7 +46,7 @@ mod subject;
 
 pub use body::{Body, Case, body};
 pub use check::{differs, each, equal, fails, fails_with_one_of, holds, succeeds, unchanged, within};
-pub use claim::{CLAIMS, Claim, Source, claims};
+pub use claim::{CLAIMS, Claim, Source, claim_named, claims};
 pub use cli::main;
 pub use conformance::conformance;
 pub use expectations::{

@@ -6,7 +6,11 @@ impl Host {
     /// The host in one line: kernel, module, processor, and whether guests are emulated.
     pub fn summary(&self) -> String {
         let module = self.module.as_deref().unwrap_or("no KVM");
-        let guests = if self.emulated { "guests emulated" } else { "guests on the processor" };
+        let guests = match (&self.emulator, self.emulated) {
+            (Some(emulator), _) => format!("emulated by {emulator}"),
+            (None, true) => "guests emulated".to_owned(),
+            (None, false) => "guests on the processor".to_owned(),
+        };
         let release = if self.release.is_empty() { "of unknown release" } else { &self.release };
         let line = format!("Linux {release}, {module}, {}, {guests}", cpu(&self.cpu));
         plain::clipped(&plain::one_line(&line), plain::LONG)
@@ -27,6 +31,7 @@ impl Host {
             ("cpu", cpu(&self.cpu)),
             ("hypervisor", self.hypervisor.clone().unwrap_or_default()),
             ("guests", guests.to_owned()),
+            ("emulator", self.emulator.clone().unwrap_or_default()),
         ];
         let facts = facts
             .into_iter()

@@ -48,6 +48,8 @@ pub struct HostMatch {
     pub emulated: Option<bool>,
     /// Part of the processor's vendor or model, in any case.
     pub cpu: Option<String>,
+    /// Part of the name and version of what emulates the machine, in any case.
+    pub emulator: Option<String>,
 }
 
 /// Why a file of expectations cannot be read; each completes "cannot …".
@@ -56,7 +58,7 @@ pub enum KnownError {
     /// The file is not TOML, or not of this shape.
     #[error(
         "read {at}: {reason}; write [[known]] with claim, host, verdict, seen, why and link, \
-         and in host any of module, kernel, emulated and cpu"
+         and in host any of module, kernel, emulated, cpu and emulator"
     )]
     Shape {
         /// The file and line.
@@ -101,6 +103,10 @@ impl HostMatch {
             && self.kernel.as_ref().is_none_or(|kernel| kernel.contains(&host.release))
             && self.emulated.is_none_or(|emulated| host.emulated == emulated)
             && self.cpu.as_deref().is_none_or(is_cpu)
+            && self
+                .emulator
+                .as_deref()
+                .is_none_or(|emulator| host.emulator.as_deref().is_some_and(|name| contains(name, emulator)))
     }
 }
 
@@ -151,6 +157,7 @@ struct WrittenHost {
     kernel: Option<Spanned<String>>,
     emulated: Option<bool>,
     cpu: Option<Spanned<String>>,
+    emulator: Option<Spanned<String>>,
 }
 
 /// The text of a file, to say where in it something is wrong.
@@ -197,6 +204,11 @@ impl Source<'_> {
             kernel: kernel.transpose()?,
             emulated: host.emulated,
             cpu: part(host.cpu, "cpu", "part of the processor's vendor or model, or leave it out")?,
+            emulator: part(
+                host.emulator,
+                "emulator",
+                "part of the emulator's name, such as Bochs, or leave it out",
+            )?,
         })
     }
 

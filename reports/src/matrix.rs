@@ -1,13 +1,12 @@
-//! Several runs side by side: claims by runs, where a row that differs stands out.
+//! Several runs side by side: claims by runs, where a row that differs stands out, and where what differs is explained.
+
+mod json;
+mod page;
+mod text;
 
 use std::collections::BTreeMap;
-use std::io;
 
-use serde::Serialize;
-
-use crate::markdown::escaped;
-use crate::outline::{self, counted};
-use crate::{Entry, FORMAT, Run, Verdict, plain};
+use crate::{Entry, Run, Verdict, outline, plain};
 
 /// The most characters of a reason that is shown beside a verdict.
 const SHORT: usize = 160;
@@ -48,115 +47,13 @@ impl<'a> Matrix<'a> {
         Self { columns, rows: rows.into_values().collect() }
     }
 
-    /// Writes it as text: the runs, the rows that differ, and what is bad everywhere.
-    pub fn write_text(&self, out: &mut dyn io::Write) -> io::Result<()> {
-        let width = self.columns.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-        for (name, run) in &self.columns {
-            writeln!(out, "{name:<width$}  {}", outline::totals(run))?;
-        }
-        let differ: Vec<_> = self.rows.iter().filter(|row| row.differs()).collect();
-        writeln!(out, "\n{} of {} differ", differ.len(), counted(self.rows.len(), "claim"))?;
-        for row in differ {
-            writeln!(out, "\n  {}\n    {}", plain::one_line(row.name), plain::one_line(row.claim))?;
-            for ((name, _), cell) in self.columns.iter().zip(&row.cells) {
-                writeln!(out, "    {name:<width$}  {}", told(*cell))?;
-            }
-        }
-        let bad: Vec<_> = self.rows.iter().filter(|row| row.is_bad_everywhere()).collect();
-        if !bad.is_empty() {
-            writeln!(out, "\nbad alike in every one ({})", bad.len())?;
-        }
-        for row in bad {
-            writeln!(out, "  {}  {}", plain::one_line(row.name), told(row.cells.first().copied().flatten()))?;
-        }
-        Ok(())
-    }
-
-    /// Writes it as a page of Markdown: the runs, a table of the rows that differ with what was seen, and one of all claims.
-    pub fn write_markdown(&self, out: &mut dyn io::Write) -> io::Result<()> {
-        let differ: Vec<_> = self.rows.iter().filter(|row| row.differs()).collect();
-        writeln!(out, "# {} of {} differ\n", differ.len(), counted(self.rows.len(), "claim"))?;
-        writeln!(out, "| | host | {} |", Verdict::ALL.map(Verdict::name).join(" | "))?;
-        writeln!(out, "|---|---|{}", "--:|".repeat(Verdict::ALL.len()))?;
-        for (name, run) in &self.columns {
-            let counts = Verdict::ALL.map(|verdict| outline::with(run, verdict).len().to_string());
-            writeln!(
-                out,
-                "| {} | {} | {} |",
-                escaped(name),
-                escaped(&run.host.summary()),
-                counts.join(" | ")
-            )?;
-        }
-        if !differ.is_empty() {
-            writeln!(out, "\n## What differs\n")?;
-            self.write_table(out, &differ, told)?;
-        }
-        writeln!(out, "\n## Every claim\n")?;
-        let all: Vec<_> = self.rows.iter().collect();
-        self.write_table(out, &all, |cell| verdict(cell).to_owned())
-    }
-
-    fn write_table(
-        &self,
-        out: &mut dyn io::Write,
-        rows: &[&Row<'_>],
-        cell: impl Fn(Option<&Entry>) -> String,
-    ) -> io::Result<()> {
-        let names: Vec<_> = self.columns.iter().map(|(name, _)| escaped(name)).collect();
-        writeln!(out, "| claim | {} |", names.join(" | "))?;
-        writeln!(out, "|---|{}", "---|".repeat(names.len()))?;
-        for row in rows {
-            let [name, claim] = [row.name, row.claim].map(|text| escaped(&plain::one_line(text)));
-            let cells: Vec<_> = row.cells.iter().map(|entry| escaped(&cell(*entry))).collect();
-            let mark = if row.differs() { "**" } else { "" };
-            writeln!(out, "| {mark}{claim}{mark}<br><code>{name}</code> | {} |", cells.join(" | "))?;
-        }
-        Ok(())
-    }
-
-    /// Writes it as JSON: `{"format", "runs": [{"name", "host", "totals"}], "claims": [{"name", "claim", "differs", "verdicts"}]}`.
-    pub fn write_json(&self, out: &mut dyn io::Write) -> io::Result<()> {
-        let runs = self.columns.iter().map(|(name, run)| Column {
-            name,
-            host: run.host.summary(),
-            totals: &run.totals,
-        });
-        let claims = self.rows.iter().map(|row| Line {
-            name: row.name,
-            claim: row.claim,
-            differs: row.differs(),
-            verdicts: row.cells.iter().map(|cell| cell.map(|entry| entry.verdict)).collect(),
-        });
-        let written = Written { format: FORMAT, runs: runs.collect(), claims: claims.collect() };
-        serde_json::to_writer_pretty(&mut *out, &written)?;
-        writeln!(out)
+    /// The rows on which the runs do not agree.
+    fn differing(&self) -> Vec<&Row<'a>> {
+        self.rows.iter().filter(|row| row.differs()).collect()
     }
 }
 
-#[derive(Serialize)]
-struct Written<'a> {
-    format: u32,
-    runs: Vec<Column<'a>>,
-    claims: Vec<Line<'a>>,
-}
-
-#[derive(Serialize)]
-struct Column<'a> {
-    name: &'a str,
-    host: String,
-    totals: &'a BTreeMap<Verdict, usize>,
-}
-
-#[derive(Serialize)]
-struct Line<'a> {
-    name: &'a str,
-    claim: &'a str,
-    differs: bool,
-    verdicts: Vec<Option<Verdict>>,
-}
-
-impl Row<'_> {
+impl<'a> Row<'a> {
     /// Whether the runs do not all say the same: another verdict, or for what is broken another value seen.
     fn differs(&self) -> bool {
         let mut answers = self.cells.iter().map(|cell| cell.map(|entry| (entry.verdict, answer(entry))));
@@ -166,6 +63,26 @@ impl Row<'_> {
 
     fn is_bad_everywhere(&self) -> bool {
         !self.differs() && self.cells.iter().all(|cell| cell.is_some_and(|entry| entry.verdict.is_bad()))
+    }
+
+    /// Whether some run shows it broken, expectedly or not.
+    fn deviates(&self) -> bool {
+        let is_tame = |entry: &Entry| matches!(entry.verdict, Verdict::Pass | Verdict::Skip);
+        !self.cells.iter().flatten().all(|entry| is_tame(entry))
+    }
+
+    /// The reasons for which it did not simply pass, each with the columns that give it, in the order in which they first do.
+    fn reasons(&self) -> Vec<(&'static str, String, Vec<usize>)> {
+        let mut reasons: Vec<(&'static str, String, Vec<usize>)> = Vec::new();
+        for (column, cell) in self.cells.iter().enumerate() {
+            let Some(entry) = cell.filter(|entry| entry.verdict != Verdict::Pass) else { continue };
+            let (word, why) = (entry.verdict.name(), outline::why(entry));
+            match reasons.iter_mut().find(|(other, same, _)| *other == word && *same == why) {
+                Some((_, _, columns)) => columns.push(column),
+                None => reasons.push((word, why, vec![column])),
+            }
+        }
+        reasons
     }
 }
 
@@ -192,6 +109,8 @@ fn told(cell: Option<&Entry>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
     use crate::{Host, Witness};
 
@@ -229,6 +148,8 @@ mod tests {
              old    pass\n    newer  fail: it does not (saw 7)\n"
         );
         let page = text(|out| matrix.write_markdown(out));
+        assert!(page.contains("### a::other holds\n"), "{page}");
+        assert!(page.contains("* fail on newer: it does not, seen as `7`\n"), "{page}");
         assert!(page.contains("| **a::other holds**<br><code>a::other</code> | pass | fail |"), "{page}");
         assert!(page.contains("| a::same holds<br><code>a::same</code> | pass | pass |"), "{page}");
         let json: serde_json::Value = serde_json::from_str(&text(|out| matrix.write_json(out))).unwrap();
@@ -257,5 +178,27 @@ mod tests {
         for (left, right) in [(&one, &two), (&one, &none)] {
             assert!(Matrix::new([("x", left), ("y", right)]).rows[0].differs());
         }
+    }
+
+    #[test]
+    fn what_is_lacking_alike_is_told_once() {
+        let old = run("6.1", &[("a::one", Verdict::Skip, None), ("a::two", Verdict::Skip, None)]);
+        let new = run("6.12", &[("a::one", Verdict::Pass, None), ("a::two", Verdict::Pass, None)]);
+        let page = text(|out| Matrix::new([("6.1.0-9", &old), ("6.12.1", &new)]).write_markdown(out));
+        assert!(page.contains("| skip on 6.1.0-9: it does not |"), "{page}");
+        assert!(page.contains("<summary>2 claims</summary>"), "{page}");
+    }
+
+    #[test]
+    fn a_column_is_headed_by_what_tells_it_apart() {
+        let one = run("6.1", &[]);
+        let head = |names: &[&str]| {
+            let matrix = Matrix::new(names.iter().map(|name| (*name, &one)));
+            matrix.labels()
+        };
+        let long =
+            ["6.12.100+deb12-cloud-amd64", "6.12.117+deb12-cloud-amd64 on penryn", "5.10.0-32-cloud-amd64"];
+        assert_eq!(head(&long), ["6.12.100", "6.12.117 on penryn", "5.10.0-32"]);
+        assert_eq!(head(&["6.1.0-rc1-mine", "6.1.0-rc1-yours"]), ["6.1.0-rc1-mine", "6.1.0-rc1-yours"]);
     }
 }

@@ -58,6 +58,9 @@ pub struct Host {
     /// Whether KVM's guests are run by an emulator: a software KVM, or an emulated processor's SVM or VMX.
     #[serde(default)]
     pub emulated: bool,
+    /// What emulates the whole machine, by its own name and version, such as `Bochs 2.7`; none where nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emulator: Option<String>,
 }
 
 /// The processor that claims were tried on.

@@ -1,21 +1,35 @@
-//! The lab with the suite's own claims: one kernel, booted by the program that people use.
+//! The lab with the suite's own claims: kernels booted by the program that people use.
 //!
-//! The kernel is named by `ASSAY_LAB_KERNEL`, in any form that `assay lab --kernel` takes. Without one, or without QEMU, the test says
-//! so and passes.
+//! The kernel is named by `ASSAY_LAB_KERNEL`, in any form that `assay lab --kernel` takes. Without one, or without an emulator, a test
+//! says so and passes.
 
+#![expect(clippy::unwrap_used, reason = "a test's own functions may panic too")]
+
+use std::ffi::OsString;
 use std::fs;
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
 use reports::{Run, Verdict};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// The kernel to boot, where all of these emulators are here.
+fn kernel(emulators: &[&str]) -> Option<OsString> {
+    let Some(kernel) = std::env::var_os("ASSAY_LAB_KERNEL") else {
+        eprintln!("not tried: ASSAY_LAB_KERNEL names no kernel to boot");
+        return None;
+    };
+    let missing = emulators.iter().find(|emulator| Command::new(emulator).arg("--help").output().is_err());
+    if let Some(emulator) = missing {
+        eprintln!("not tried: there is no {emulator} here");
+        return None;
+    }
+    Some(kernel)
+}
 
 #[test]
 fn claims_hold_inside_a_kernel_of_ones_choice() {
-    let Some(kernel) = std::env::var_os("ASSAY_LAB_KERNEL") else {
-        return eprintln!("not tried: ASSAY_LAB_KERNEL names no kernel to boot");
-    };
-    if Command::new("qemu-system-x86_64").arg("--version").output().is_err() {
-        return eprintln!("not tried: there is no qemu-system-x86_64 here");
-    }
+    let Some(kernel) = kernel(&["qemu-system-x86_64"]) else { return };
     let out = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_assay"))
         .args([
@@ -37,8 +51,47 @@ fn claims_hold_inside_a_kernel_of_ones_choice() {
     let run = Run::load(&folder).unwrap();
     assert!(!run.claims.is_empty() && run.claims.iter().all(|entry| entry.verdict == Verdict::Pass));
     assert_eq!(run.host.module.as_deref(), Some("kvm_amd"));
-    assert!(run.host.emulated);
+    assert!(run.host.emulated && run.host.emulator.is_some_and(|emulator| emulator.starts_with("QEMU ")));
     assert!(run.host.command_line.contains("assay_was=here"));
     assert_eq!(run.host.parameters["kvm"]["halt_poll_ns"], "4711");
     assert!(folder.join("junit.xml").exists() && folder.join("journal.jsonl").exists());
+}
+
+/// Every process that has this in its environment.
+fn marked(mark: &str) -> Vec<String> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let has_mark = |name: &String| {
+        let environment = fs::read(format!("/proc/{name}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+    };
+    processes.filter_map(|entry| entry.file_name().into_string().ok()).filter(has_mark).collect()
+}
+
+#[test]
+fn an_interrupt_ends_four_machines_and_keeps_what_they_told() {
+    let Some(kernel) = kernel(&["qemu-system-x86_64", "bochs"]) else { return };
+    let out = tempfile::tempdir().unwrap();
+    let mark = format!("ASSAY_TEST={}", out.path().display());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_assay"));
+    command.args(["lab", "--jobs", "4", "--kernel"]).arg(kernel).arg("--out").arg(out.path());
+    for cpu in ["amd", "core2_penryn_t9600", "corei7_haswell_4770", "zambezi"] {
+        command.args(["--cpu", cpu]);
+    }
+    command.env("ASSAY_TEST", out.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("  pass  ")), "no claim was tried");
+    assert!(marked(&mark).len() > 4, "four machines and this program: {:?}", marked(&mark));
+    kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), Signal::INT).unwrap();
+    lines.for_each(drop);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(marked(&mark), Vec::<String>::new(), "processes were left behind");
+    let folders = fs::read_dir(out.path()).unwrap().flatten().map(|entry| entry.path());
+    let runs: Vec<_> = folders.filter(|path| path.is_dir()).map(|path| Run::load(path).unwrap()).collect();
+    assert!(
+        runs.iter()
+            .any(|run| !run.claims.is_empty()
+                && run.notes.iter().any(|note| note.starts_with("interrupted: ")))
+    );
 }

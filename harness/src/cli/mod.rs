@@ -5,7 +5,6 @@ mod explain;
 mod host;
 mod how;
 mod lab;
-mod lab_screen;
 mod list;
 mod negation;
 mod record;
@@ -45,6 +44,8 @@ A QUERY is any number of terms, all of which must match:
                                 surprise, crash, hang or fault
   -TERM, not:TERM               not that
 
+@FILE stands for the arguments in FILE, one a line; # begins a comment there.
+
 Exit status:
   0    every claim held, was skipped or is known not to hold here
   1    a claim failed, crashed, hung or was a surprise; or a run regressed
@@ -78,12 +79,22 @@ enum Command {
     Replay(replay::Arguments),
 }
 
+/// The arguments in a file that `@FILE` names: one a line, without blank lines and comments. A file names no further file.
+fn lines_of_arguments(text: &str, _: char) -> Vec<argfile::Argument> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.map(|line| argfile::Argument::PassThrough(line.into())).collect()
+}
+
 /// The whole program: every claim that is linked in, and every command of the command line.
 pub fn main() -> ExitCode {
     crate::isolate::intercept();
     crate::lab::init::intercept();
     let program = Arguments::command();
-    let typed = negation::spelled_out(&program, std::env::args_os().collect());
+    let given = match argfile::expand_args(lines_of_arguments, argfile::PREFIX) {
+        Ok(given) => given,
+        Err(error) => return status::of_lost_arguments(&error),
+    };
+    let typed = negation::spelled_out(&program, given);
     let arguments = match Arguments::try_parse_from(&typed) {
         Ok(arguments) => arguments,
         Err(error) => {

@@ -116,6 +116,15 @@ pub(super) fn of_usage(error: &clap::Error, command: Option<&str>) -> ExitCode {
     if error.use_stderr() { Ending::Usage.into() } else { Ending::Held.into() }
 }
 
+/// Says that a file of arguments, named by `@FILE`, cannot be read.
+pub(super) fn of_lost_arguments(error: &io::Error) -> ExitCode {
+    let why = reports::reason(error);
+    say(format!(
+        "cannot read the file of arguments that an @ names: {why}; name one that can be read, with one argument a line"
+    ));
+    Ending::Usage.into()
+}
+
 /// One sentence of the paragraphs that the parser makes: what is wrong, its tip, and where to read on.
 fn usage(rendered: &str, command: Option<&str>) -> String {
     let paragraphs: Vec<_> = rendered.split("\n\n").map(one_line).collect();

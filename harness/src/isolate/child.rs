@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::Pen;
 use super::task::{Ending, Said, Task, Tried, What};
-use crate::claim::claims;
+use crate::claim::claim_named;
 use crate::{Body, Broken, Case, HostFault, Stop, check};
 
 /// The exit status of a child whose claim panicked, as that of any Rust program.
@@ -79,7 +79,7 @@ struct Trial<'a> {
 
 impl Trial<'_> {
     fn run(&mut self, task: &Task) -> Result<Progress, Stop> {
-        let Some(claim) = claims().into_iter().find(|claim| claim.name() == task.claim) else {
+        let Some(claim) = claim_named(&task.claim) else {
             return Err(Stop::HostFault(HostFault(format!("this program has no claim {}", task.claim))));
         };
         let body = (claim.body)();

@@ -50,6 +50,12 @@ pub(crate) enum BochsError {
     /// It does not start.
     #[error("start {PROGRAM}: {0}")]
     Start(#[source] std::io::Error),
+    /// It cannot emulate the processor.
+    #[error(
+        "boot a kernel on this processor: this {PROGRAM} {0} has no model {1}; install version 2.7 or later, built with \
+         virtualization, as Debian's is"
+    )]
+    NoModel(String, &'static str),
     /// What it should boot cannot be made.
     #[error("lay out the disk for {PROGRAM}: {0}")]
     Disk(String),
@@ -65,6 +71,36 @@ pub(super) struct Bochs {
     /// The reason for which it ends, once it is announced and once it is said.
     end: Option<String>,
     is_announced: bool,
+}
+
+/// The Bochs at hand, by its name and version, if it has this model.
+pub(super) fn version(model: &'static str) -> Result<String, BochsError> {
+    let ask = |arguments: &[&str]| {
+        let asked = Command::new(PROGRAM).args(arguments).stdin(Stdio::null()).output();
+        let answer = asked.map_err(BochsError::of_start)?;
+        Ok::<_, BochsError>(String::from_utf8_lossy(&[answer.stdout, answer.stderr].concat()).into_owned())
+    };
+    // It says its version whatever it is started for; without a file of settings it ends at once.
+    let version = own_version(&ask(&["-q", "-f", "/dev/null/none"])?);
+    if ask(&["--help", "cpu"])?.lines().any(|line| line.trim() == model) {
+        Ok(format!("Bochs {version}"))
+    } else {
+        Err(BochsError::NoModel(version, model))
+    }
+}
+
+fn own_version(said: &str) -> String {
+    let version = said.split_once("Bochs x86 Emulator ").and_then(|(_, rest)| rest.split_whitespace().next());
+    version.unwrap_or("of unknown version").to_owned()
+}
+
+impl BochsError {
+    fn of_start(error: std::io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::NotFound => Self::Missing,
+            _ => Self::Start(error),
+        }
+    }
 }
 
 impl Program {
@@ -159,10 +195,7 @@ impl Bochs {
                 kept.iter().try_for_each(|file| Ok(fcntl_setfd(file, FdFlags::empty())?))
             });
         }
-        let mut process = command.spawn().map_err(|error| match error.kind() {
-            ErrorKind::NotFound => BochsError::Missing,
-            _ => BochsError::Start(error),
-        })?;
+        let mut process = command.spawn().map_err(BochsError::of_start)?;
         // With it go the ends of the pipes that the machine writes to.
         drop(command);
         let (sender, events) = channel();
@@ -226,6 +259,12 @@ impl Drop for Bochs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_version_is_read() {
+        assert_eq!(own_version("====\n    Bochs x86 Emulator 2.7\n  Built from SVN"), "2.7");
+        assert_eq!(own_version(""), "of unknown version");
+    }
 
     #[test]
     fn how_it_ended_is_told_by_its_words() {

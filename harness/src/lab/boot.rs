@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::bochs::{Bochs, BochsError, Program};
+use super::bochs::{self, Bochs, BochsError, Program};
 use super::cpu::Cpu;
 use super::orders::{self, ORDERS, Orders, module_name};
 use super::program::{self, ProgramError};
-use super::qemu::{Qemu, QemuError};
+use super::qemu::{self, Qemu, QemuError};
 use super::session::{Boot, Emulator};
 use super::{Kernel, LabError, initramfs};
 
@@ -39,6 +39,7 @@ pub(crate) enum BootError {
 /// A kernel that can be booted.
 pub(crate) struct Lab {
     machine: Machine,
+    emulator: String,
     files: Vec<(String, u32, Vec<u8>)>,
     command_line: String,
 }
@@ -57,6 +58,10 @@ impl Lab {
         append: &str,
         parameters: &BTreeMap<String, String>,
     ) -> Result<Self, BootError> {
+        let emulator = match cpu {
+            Cpu::Amd => qemu::version()?,
+            Cpu::Bochs { model, .. } => bochs::version(model)?,
+        };
         let mut files = vec![("init".to_owned(), 0o755, program::own()?)];
         let modules = kernel.load_order(&[cpu.module()])?;
         let (machine, command_line) = match cpu {
@@ -80,7 +85,12 @@ impl Lab {
         for word in append.split_whitespace() {
             command_line.push_str(&format!(" {word}"));
         }
-        Ok(Self { machine, files, command_line })
+        Ok(Self { machine, emulator, files, command_line })
+    }
+
+    /// What emulates the machine, by its name and version.
+    pub(crate) fn emulator(&self) -> &str {
+        &self.emulator
     }
 }
 

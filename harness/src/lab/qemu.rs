@@ -16,12 +16,15 @@ use crate::process::memory_file;
 
 /// The program.
 const PROGRAM: &str = "qemu-system-x86_64";
-/// What it is always told. Multi-threaded TCG corrupts a kernel that patches its own code, in QEMU 7.2 at least.
+/// The first major version whose TCG emulates SVM with nested paging.
+const LEAST: u32 = 3;
+/// What it is always told. Multi-threaded TCG corrupts a kernel that patches its own code, in QEMU 7.2 at least. Without ERMS a kernel
+/// clears pages by eight bytes at a time and not by one, which TCG does as it is written.
 const ARGUMENTS: &[&str] = &[
     "-accel",
     "tcg,thread=single",
     "-cpu",
-    "max,+svm,+npt",
+    "max,+svm,+npt,-erms",
     "-machine",
     "q35",
     "-m",
@@ -47,6 +50,9 @@ pub(crate) enum QemuError {
     /// It does not start.
     #[error("start {PROGRAM}: {0}")]
     Start(#[source] std::io::Error),
+    /// It cannot emulate what KVM needs.
+    #[error("boot a kernel: {0}")]
+    Unfit(String),
     /// There is no memory for what it should boot.
     #[error("hold the initramfs in memory: {0}")]
     Memory(String),
@@ -59,6 +65,48 @@ pub(super) struct Qemu {
     events: Receiver<Event>,
     /// Whether both serial lines have ended.
     is_drained: bool,
+}
+
+/// The QEMU at hand, by its name and version, if it can emulate a processor with AMD's virtualization.
+pub(super) fn version() -> Result<String, QemuError> {
+    let ask = |argument: &[&str]| {
+        let answer = Command::new(PROGRAM).args(argument).stdin(Stdio::null()).output();
+        let answer = answer.map_err(QemuError::of_start)?;
+        Ok::<_, QemuError>(String::from_utf8_lossy(&answer.stdout).into_owned())
+    };
+    let version = fit(&ask(&["--version"])?).map_err(QemuError::Unfit)?;
+    if !ask(&["-accel", "help"])?.lines().any(|line| line.trim() == "tcg") {
+        return Err(QemuError::Unfit(format!(
+            "this {PROGRAM} is built without TCG, its software emulation: install a build that has it"
+        )));
+    }
+    Ok(format!("QEMU {version} (TCG)"))
+}
+
+/// The version that QEMU says it has, if it is new enough; why not.
+fn fit(said: &str) -> Result<String, String> {
+    let version = said.split_once("version ").and_then(|(_, rest)| rest.split_whitespace().next());
+    let Some(version) = version else {
+        return Err(format!(
+            "{PROGRAM} does not say its version: is it QEMU? Install QEMU {LEAST}.0 or later"
+        ));
+    };
+    let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    match major {
+        Some(major) if major >= LEAST => Ok(version.to_owned()),
+        _ => Err(format!(
+            "QEMU {version} is too old, since it emulates no nested paging: install QEMU {LEAST}.0 or later"
+        )),
+    }
+}
+
+impl QemuError {
+    fn of_start(error: std::io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::NotFound => Self::Missing,
+            _ => Self::Start(error),
+        }
+    }
 }
 
 impl Qemu {
@@ -84,10 +132,7 @@ impl Qemu {
             .process_group(0);
         // SAFETY: between fork and exec only one system call is made, which is safe there.
         unsafe { command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?)) };
-        let mut process = command.spawn().map_err(|error| match error.kind() {
-            ErrorKind::NotFound => QemuError::Missing,
-            _ => QemuError::Start(error),
-        })?;
+        let mut process = command.spawn().map_err(QemuError::of_start)?;
         let (sender, events) = channel();
         if let Some(lines) = process.stdout.take() {
             listen(lines, sender.clone(), said);
@@ -126,4 +171,17 @@ impl Drop for Qemu {
 
 fn failure(status: ExitStatus) -> Option<String> {
     (!status.success()).then(|| status.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_read_and_weighed() {
+        let said = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)\nCopyright (c) 2003-2022\n";
+        assert_eq!(fit(said).unwrap(), "7.2.22");
+        assert!(fit("QEMU emulator version 2.11.1").unwrap_err().contains("too old"));
+        assert!(fit("hello").unwrap_err().contains("is it QEMU?"));
+    }
 }

@@ -75,6 +75,8 @@ pub(crate) struct Plan {
     pub(crate) known: Vec<Known>,
     /// How to ask for one claim again, but for its name.
     pub(crate) replay: String,
+    /// What emulates the machine, by its name and version.
+    pub(crate) emulator: String,
     /// How long a kernel may take to its first word.
     pub(crate) boot: Duration,
     /// How long it may be silent from then on.
@@ -221,7 +223,10 @@ impl<'a> Session<'a> {
             life.news = life.heard;
         }
         match word {
-            Word::Host { facts, clock } => {
+            Word::Host { mut facts, clock } => {
+                // Not every emulator shows itself inside: Bochs passes for the processor that it emulates.
+                facts.emulated = true;
+                facts.emulator = Some(self.plan.emulator.clone());
                 life.is_up = true;
                 life.clock = Duration::from_millis(clock);
                 for complaint in life.console.complaints() {

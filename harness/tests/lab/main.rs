@@ -4,41 +4,19 @@
 //! A kernel to boot is named by `ASSAY_LAB_KERNEL`, in any form that `assay lab --kernel` takes; without one, or without QEMU, the
 //! tests are ignored and say so.
 
+mod quick;
+mod slow;
+
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, Output};
 
-use harness::{Outcome, claim, equal};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use reports::{Run, Verdict};
 
 /// Names the kernel to boot.
 const KERNEL: &str = "ASSAY_LAB_KERNEL";
-
-fn a_holds() -> Outcome {
-    equal(1 + 1, 2)
-}
-claim!(a_holds, "One and one are two", [Observed("in the first place")]);
-
-fn b_panics_the_kernel() -> Outcome {
-    sysrq("c")
-}
-claim!(b_panics_the_kernel, "The kernel survives a panic", [Observed("never")], Lab);
-
-fn c_resets_the_machine() -> Outcome {
-    sysrq("b")
-}
-claim!(c_resets_the_machine, "The kernel survives a reset", [Observed("never")], Lab);
-
-fn d_holds_too() -> Outcome {
-    equal(2 + 2, 4)
-}
-claim!(d_holds_too, "Two and two are four", [Observed("in the last place")]);
-
-fn sysrq(command: &str) -> Outcome {
-    let written = fs::write("/proc/sysrq-trigger", command);
-    equal(written.is_ok(), false)
-}
 
 fn main() -> ExitCode {
     let first = std::env::args().nth(1);
@@ -50,7 +28,9 @@ fn main() -> ExitCode {
     }
     let trials = vec![
         Trial::ignorable_test("a_claim_that_kills_the_kernel_costs_itself", killers_cost_themselves),
+        Trial::ignorable_test("a_kernel_that_is_not_heard_of_costs_the_claim", silent_kernels_are_left),
         Trial::ignorable_test("a_kernel_that_never_reaches_init_is_told", no_init_is_told),
+        Trial::ignorable_test("a_processor_without_virtualization_is_told", no_virtualization_is_told),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
@@ -63,10 +43,15 @@ fn impossible() -> Option<&'static str> {
     std::env::var_os(KERNEL).is_none().then_some("ASSAY_LAB_KERNEL names no kernel to boot")
 }
 
-fn lab(out: &Path, arguments: &[&str]) -> Result<Output, Failed> {
+fn command(out: &Path, arguments: &[&str]) -> Result<Command, Failed> {
     let kernel = std::env::var_os(KERNEL).unwrap_or_default();
     let mut command = Command::new(std::env::current_exe()?);
-    Ok(command.arg("lab").arg("--out").arg(out).arg("--kernel").arg(kernel).args(arguments).output()?)
+    command.arg("lab").arg("--out").arg(out).arg("--kernel").arg(kernel).args(arguments);
+    Ok(command)
+}
+
+fn lab(out: &Path, arguments: &[&str]) -> Result<Output, Failed> {
+    Ok(command(out, arguments)?.output()?)
 }
 
 fn killers_cost_themselves() -> Result<Completion, Failed> {
@@ -74,7 +59,7 @@ fn killers_cost_themselves() -> Result<Completion, Failed> {
         return Ok(Completion::ignored_with(why));
     }
     let out = tempfile::tempdir()?;
-    let output = lab(out.path(), &[])?;
+    let output = lab(out.path(), &["quick/"])?;
     let said = String::from_utf8_lossy(&output.stdout);
     let folder = fs::read_dir(out.path())?.next().ok_or("there is no record")??;
     let run = Run::load(folder.path())?;
@@ -92,6 +77,53 @@ fn killers_cost_themselves() -> Result<Completion, Failed> {
     for killer in [panicked, reset] {
         assert!(killer.notes.iter().any(|note| note.starts_with("tried a second time")), "{killer:?}");
     }
+    Ok(Completion::Completed)
+}
+
+fn silent_kernels_are_left() -> Result<Completion, Failed> {
+    if let Some(why) = impossible() {
+        return Ok(Completion::ignored_with(why));
+    }
+    let out = tempfile::tempdir()?;
+    let output = lab(out.path(), &["slow/", "--silence", "6"])?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let folder = fs::read_dir(out.path())?.next().ok_or("there is no record")??;
+    let run = Run::load(folder.path())?;
+    let verdicts: Vec<_> = run.claims.iter().map(|entry| entry.verdict).collect();
+    assert_eq!(verdicts, [Verdict::Crash, Verdict::Crash, Verdict::Pass], "{said}");
+    for killer in &run.claims[..2] {
+        assert!(
+            killer.why.as_deref().is_some_and(|why| why.contains("nothing was heard of it for 6 s")),
+            "{killer:?}"
+        );
+        assert!(killer.notes.iter().any(|note| note.starts_with("tried a second time")), "{killer:?}");
+    }
+    Ok(Completion::Completed)
+}
+
+/// An emulator whose processor has no SVM, by a program of QEMU's name that passes everything on but that.
+fn no_virtualization_is_told() -> Result<Completion, Failed> {
+    if let Some(why) = impossible() {
+        return Ok(Completion::ignored_with(why));
+    }
+    let (out, tools) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let path = std::env::var("PATH")?;
+    let script = format!(
+        "#!/bin/bash\nPATH='{path}'\nexec qemu-system-x86_64 \"${{@//max,+svm,+npt,-erms/max,-svm}}\"\n"
+    );
+    let program = tools.path().join("qemu-system-x86_64");
+    fs::write(&program, script)?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    let tools = tools.path().display();
+    let output = command(out.path(), &["quick/"])?.env("PATH", format!("{tools}:{path}")).output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(
+        said.contains(
+            "cannot use KVM in this kernel: the emulated processor shows neither SVM nor VMX: name"
+        ),
+        "{said}"
+    );
     Ok(Completion::Completed)
 }
 

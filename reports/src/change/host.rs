@@ -24,6 +24,7 @@ pub fn host_changes(before: &Host, after: &Host) -> Vec<String> {
     fact("cpus online", &before.cpu.online.to_string(), &after.cpu.online.to_string());
     fact("hypervisor", text(&before.hypervisor), text(&after.hypervisor));
     fact("guests", guests(before), guests(after));
+    fact("emulator", text(&before.emulator), text(&after.emulator));
     lines.extend(map_changes("parameter", &parameters(before), &parameters(after)));
     lines.extend(map_changes("capability", &capabilities(before), &capabilities(after)));
     lines.iter().map(|line| plain::one_line(line)).collect()

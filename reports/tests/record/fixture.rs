@@ -18,6 +18,7 @@ pub(crate) fn host() -> Host {
         cpu: Cpu { vendor: "AuthenticAMD".to_owned(), model: "AMD EPYC".to_owned(), online: 2 },
         hypervisor: None,
         emulated: true,
+        emulator: None,
     }
 }
 

@@ -25,6 +25,7 @@ fn an_expectation_is_read() {
             kernel: Some(KernelRange::parse(">=6.1, <6.13").unwrap()),
             emulated: Some(true),
             cpu: Some("epyc".to_owned()),
+            emulator: None,
         },
         verdict: Verdict::Fail,
         seen: "EINVAL".to_owned(),
@@ -36,7 +37,7 @@ fn an_expectation_is_read() {
     assert_eq!(Known::parse("pvm.toml", "# none yet\n").unwrap(), []);
 }
 
-const SHAPE: &str = "; write [[known]] with claim, host, verdict, seen, why and link, and in host any of module, kernel, emulated and cpu";
+const SHAPE: &str = "; write [[known]] with claim, host, verdict, seen, why and link, and in host any of module, kernel, emulated, cpu and emulator";
 
 #[rstest]
 #[case::no_link("link = \"api.rst 4.3\"\n", "", &format!("pvm.toml:3: missing field `link`{SHAPE}"))]
@@ -53,7 +54,7 @@ const SHAPE: &str = "; write [[known]] with claim, host, verdict, seen, why and 
 #[case::unknown_host_field(
     "module =",
     "driver =",
-    &format!("pvm.toml:5: unknown field `driver`, expected one of `module`, `kernel`, `emulated`, `cpu`{SHAPE}")
+    &format!("pvm.toml:5: unknown field `driver`, expected one of `module`, `kernel`, `emulated`, `cpu`, `emulator`{SHAPE}")
 )]
 #[case::empty_seen(
     "\"EINVAL\"",

@@ -9,6 +9,7 @@ mod expectations;
 mod help;
 mod host;
 mod interrupts;
+mod lab;
 mod list;
 mod output;
 mod place;

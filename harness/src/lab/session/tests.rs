@@ -60,6 +60,7 @@ fn plan() -> Plan {
         },
         known: vec![],
         replay: "assay lab --kernel k".into(),
+        emulator: "Script 1.0".into(),
         boot: Duration::from_secs(60),
         silence: Duration::from_secs(60),
     }

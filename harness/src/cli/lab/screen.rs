@@ -7,8 +7,8 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reports::{Entry, Host, Journal, JournalError, Verdict, one_line};
 
-use super::record;
-use super::screen::{Output, is_lively, line};
+use crate::cli::record;
+use crate::cli::screen::{Output, is_lively, line};
 use crate::lab::Watcher;
 
 /// What is shown of all kernels.

@@ -1,0 +1,63 @@
+//! What is told in the end: one machine's record, or the matrix of several.
+
+use std::fs;
+use std::path::Path;
+
+use reports::Matrix;
+
+use super::Arguments;
+use super::side_by_side::Tried;
+use crate::cli::screen::Output;
+use crate::cli::status::{Complaint, say};
+
+/// Prints what there is to say in the end: one machine's record, or the matrix of several, which is written beside the records.
+pub(super) fn tell(tried: &[Tried], arguments: &Arguments, output: &Output) -> Result<(), Complaint> {
+    let runs: Vec<_> =
+        tried.iter().filter_map(|tried| Some((tried.name.as_str(), tried.run.as_ref().ok()?))).collect();
+    let matrix = Matrix::new(runs.iter().copied());
+    let mut text = Vec::new();
+    let shown = match runs.as_slice() {
+        [] => Ok(()),
+        [(_, run)] => reports::format("text").map_or(Ok(()), |format| (format.write)(run, &mut text)),
+        _ => matrix.write_text(&mut text),
+    };
+    shown.map_err(|error| Complaint::Fault(format!("cannot render the record: {error}")))?;
+    output.print(&String::from_utf8_lossy(&text));
+    let unwritten = write(&matrix, runs.len(), arguments).err();
+    for tried in tried {
+        if let Err(why) = &tried.run {
+            say(format!("{}: cannot {why}", tried.name));
+        }
+    }
+    match unwritten.or_else(|| tried.iter().find_map(|tried| tried.unwritten.clone())) {
+        Some(why) => Err(Complaint::Fault(why)),
+        None => {
+            if !runs.is_empty() {
+                output.print(&format!("\nThe record of each kernel is below {}.\n", arguments.out.display()));
+            }
+            output.end()
+        }
+    }
+}
+
+/// Writes the matrix of several runs beside their records, and the page also to where it is wanted.
+fn write(matrix: &Matrix<'_>, runs: usize, arguments: &Arguments) -> Result<(), String> {
+    let (mut page, mut json) = (Vec::new(), Vec::new());
+    let rendered = matrix.write_markdown(&mut page).and_then(|()| matrix.write_json(&mut json));
+    rendered.map_err(|error| format!("cannot render the matrix: {error}"))?;
+    if runs > 1 {
+        put(&arguments.out.join("matrix.md"), &page, "--out DIR")?;
+        put(&arguments.out.join("matrix.json"), &json, "--out DIR")?;
+    }
+    match &arguments.page {
+        Some(path) => put(path, &page, "--page FILE"),
+        None => Ok(()),
+    }
+}
+
+fn put(path: &Path, bytes: &[u8], option: &str) -> Result<(), String> {
+    fs::write(path, bytes).map_err(|error| {
+        let why = reports::reason(&error);
+        format!("cannot write {}: {why}; make room, or name another place with {option}", path.display())
+    })
+}

@@ -1,0 +1,150 @@
+//! The matrix as a page of Markdown: the runs; what deviates, with the reason; what some runs lack, gathered by what they lack; and
+//! every claim.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use super::{Matrix, Row, verdict};
+use crate::markdown::escaped;
+use crate::outline::{self, counted};
+use crate::{Verdict, plain};
+
+impl Matrix<'_> {
+    /// Writes it as a page of Markdown.
+    pub fn write_markdown(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        let differ = self.differing();
+        writeln!(out, "# {} of {} differ\n", differ.len(), counted(self.rows.len(), "claim"))?;
+        self.write_runs(out)?;
+        let deviating: Vec<_> = self.rows.iter().filter(|row| row.deviates()).collect();
+        if !deviating.is_empty() {
+            writeln!(out, "\n## What deviates ({})", deviating.len())?;
+            writeln!(
+                out,
+                "\nA claim that is `known` is broken exactly as an expectation says, and why it says so."
+            )?;
+        }
+        for row in deviating {
+            self.write_deviation(out, row)?;
+        }
+        let lacking: Vec<_> = differ.into_iter().filter(|row| !row.deviates()).collect();
+        if !lacking.is_empty() {
+            writeln!(out, "\n## What could not be tried everywhere ({})\n", lacking.len())?;
+            self.write_lacking(out, &lacking)?;
+        }
+        writeln!(out, "\n## Every claim\n")?;
+        self.write_every(out)
+    }
+
+    /// What heads each column: the release without what all packages of a kind share, where that tells the runs apart.
+    pub(super) fn labels(&self) -> Vec<String> {
+        let short: Vec<_> = self.columns.iter().map(|(name, _)| short(name)).collect();
+        let different: BTreeSet<_> = short.iter().collect();
+        if different.len() == short.len() {
+            return short;
+        }
+        self.columns.iter().map(|(name, _)| (*name).to_owned()).collect()
+    }
+
+    fn write_runs(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        writeln!(out, "| | host | {} |", Verdict::ALL.map(Verdict::name).join(" | "))?;
+        writeln!(out, "|---|---|{}", "--:|".repeat(Verdict::ALL.len()))?;
+        for (label, (_, run)) in self.labels().iter().zip(&self.columns) {
+            let counts = Verdict::ALL.map(|verdict| outline::with(run, verdict).len().to_string());
+            let host = escaped(&run.host.summary());
+            writeln!(out, "| {} | {host} | {} |", escaped(label), counts.join(" | "))?;
+        }
+        Ok(())
+    }
+
+    /// One claim that some run shows broken: what each says, and each reason once.
+    fn write_deviation(&self, out: &mut dyn io::Write, row: &Row<'_>) -> io::Result<()> {
+        writeln!(out, "\n### {}\n", escaped(&plain::one_line(row.claim)))?;
+        writeln!(out, "`{}`\n", plain::one_line(row.name).replace('`', "'"))?;
+        for (word, why, columns) in row.reasons() {
+            let seen: BTreeSet<_> = columns.iter().filter_map(|column| seen(row, *column)).collect();
+            let seen = if seen.is_empty() { String::new() } else { format!(", seen as {}", list(seen)) };
+            writeln!(out, "* {word} on {}: {}{seen}", self.named(&columns), escaped(&why))?;
+        }
+        let held: Vec<_> = (0..row.cells.len())
+            .filter(|&column| row.cells[column].is_some_and(|entry| entry.verdict == Verdict::Pass))
+            .collect();
+        if held.is_empty() { Ok(()) } else { writeln!(out, "* pass on {}", self.named(&held)) }
+    }
+
+    /// The claims that some run lacks something for, gathered by what they lack and where.
+    fn write_lacking(&self, out: &mut dyn io::Write, rows: &[&Row<'_>]) -> io::Result<()> {
+        let mut groups: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for row in rows {
+            let told = |(word, why, columns): (_, String, Vec<usize>)| {
+                format!("{word} on {}: {}", self.named(&columns), escaped(&why))
+            };
+            let mut reasons: Vec<_> = row.reasons().into_iter().map(told).collect();
+            let absent: Vec<_> = (0..row.cells.len()).filter(|&column| row.cells[column].is_none()).collect();
+            if !absent.is_empty() {
+                reasons.push(format!("not in the record of {}", self.named(&absent)));
+            }
+            groups.entry(reasons.join("<br>")).or_default().push(row.name);
+        }
+        let mut groups: Vec<_> = groups.into_iter().collect();
+        groups.sort_by_key(|(_, names)| std::cmp::Reverse(names.len()));
+        writeln!(out, "| where, and why | claims |\n|---|---|")?;
+        for (reasons, names) in groups {
+            let listed: Vec<_> = names
+                .iter()
+                .map(|name| format!("<code>{}</code>", escaped(&plain::one_line(name))))
+                .collect();
+            let (count, listed) = (counted(names.len(), "claim"), listed.join("<br>"));
+            writeln!(out, "| {reasons} | <details><summary>{count}</summary>{listed}</details> |")?;
+        }
+        Ok(())
+    }
+
+    fn write_every(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        let labels: Vec<_> = self.labels().iter().map(|label| escaped(label)).collect();
+        writeln!(out, "| claim | {} |", labels.join(" | "))?;
+        writeln!(out, "|---|{}", "---|".repeat(labels.len()))?;
+        for row in &self.rows {
+            let [name, claim] = [row.name, row.claim].map(|text| escaped(&plain::one_line(text)));
+            let cells: Vec<_> = row.cells.iter().map(|entry| verdict(*entry)).collect();
+            let mark = if row.differs() { "**" } else { "" };
+            writeln!(out, "| {mark}{claim}{mark}<br><code>{name}</code> | {} |", cells.join(" | "))?;
+        }
+        Ok(())
+    }
+
+    /// The columns by their labels; all of them in two words.
+    fn named(&self, columns: &[usize]) -> String {
+        if columns.len() == self.columns.len() && columns.len() > 1 {
+            return "every one".to_owned();
+        }
+        let labels = self.labels();
+        columns
+            .iter()
+            .filter_map(|&column| labels.get(column))
+            .map(|label| escaped(label))
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+}
+
+/// What a run saw of a claim that it shows broken.
+fn seen(row: &Row<'_>, column: usize) -> Option<String> {
+    let witness = row.cells.get(column).copied().flatten()?.witness.as_ref()?;
+    Some(plain::clipped(&plain::one_line(witness.seen.as_deref()?), super::SHORT))
+}
+
+fn list(seen: BTreeSet<String>) -> String {
+    let quoted: Vec<_> = seen.into_iter().map(|seen| format!("`{}`", seen.replace('`', "'"))).collect();
+    quoted.join(" or ")
+}
+
+/// A release up to where a distribution's own words begin, and the processor behind it.
+fn short(name: &str) -> String {
+    let (release, processor) = name.split_once(' ').unwrap_or((name, ""));
+    let end = release
+        .find('+')
+        .or_else(|| release.find(|c: char| c.is_alphabetic()).map(|at| at.saturating_sub(1)));
+    let version =
+        release.get(..end.unwrap_or(release.len())).filter(|version| !version.is_empty()).unwrap_or(release);
+    format!("{version} {processor}").trim_end().to_owned()
+}
