@@ -16,7 +16,7 @@ pub fn settle(known: &[Known], entry: &mut Entry, host: &Host) {
         known.iter().filter(|known| known.claim == entry.name && known.host.matches(host)).collect();
     let Some(first) = expected.first() else { return };
     match entry.verdict {
-        Verdict::Pass if expected.iter().any(|known| known.sometimes) => {}
+        Verdict::Pass if expected.iter().all(|known| known.sometimes) => {}
         Verdict::Pass => {
             entry.verdict = Verdict::Surprise;
             entry.why = Some(format!(

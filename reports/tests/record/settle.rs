@@ -84,6 +84,9 @@ fn what_only_happens_sometimes_may_hold() {
     settle(std::slice::from_ref(&known), &mut held, &host());
     assert_eq!(held, entry("a::b", Verdict::Pass));
     let mut broken = saw("a::b", Verdict::Fail, "EINVAL");
-    settle(&[known], &mut broken, &host());
+    settle(std::slice::from_ref(&known), &mut broken, &host());
     assert_eq!(broken.verdict, Verdict::Known);
+    // An expectation beside it that does not say so is still stale.
+    settle(&[known, self::known()], &mut held, &host());
+    assert_eq!(held.verdict, Verdict::Surprise);
 }
