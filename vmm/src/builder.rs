@@ -1,10 +1,14 @@
 //! A machine in the making.
 
+use std::sync::Arc;
+
 use thiserror::Error;
 
-use crate::accel::{AccelError, Hypervisor};
+use crate::accel::{AccelError, Hypervisor, InAccel};
+use crate::irq::Chips;
+use crate::machine::Parts;
 use crate::{
-    Bus, Device, DeviceClass, Machine, MemoryError, Ram, Region, RegionError, Wires, device_class,
+    Bus, Device, DeviceClass, IrqChip, Machine, MemoryError, Ram, Region, RegionError, Wires, device_class,
     device_classes,
 };
 
@@ -35,23 +39,66 @@ fn names() -> String {
 /// A machine in the making: RAM, a bus that devices are put on, and how many vCPUs there will be.
 pub struct Builder {
     hypervisor: Box<dyn Hypervisor>,
-    ram: Ram,
     bus: Bus,
     wires: Wires,
-    cpus: u32,
+    asked_for: IrqChip,
+    irqchip: IrqChip,
+    has_timer: bool,
 }
 
 impl Builder {
     /// A machine with so many bytes of RAM and one vCPU, and nothing on its bus.
     pub fn new(hypervisor: Box<dyn Hypervisor>, ram: u64) -> Result<Self, BuildError> {
-        let ram = Ram::new(ram)?;
-        Ok(Self { hypervisor, bus: Bus::new(ram.clone()), ram, wires: Wires::default(), cpus: 1 })
+        Self::with_cpus(hypervisor, ram, 1, IrqChip::None)
+    }
+
+    /// A machine with so many bytes of RAM and so many vCPUs, and nothing on its bus. If it has interrupt controllers at all, they
+    /// are to be where `irqchip` says.
+    pub fn with_cpus(
+        hypervisor: Box<dyn Hypervisor>,
+        ram: u64,
+        cpus: u32,
+        irqchip: IrqChip,
+    ) -> Result<Self, BuildError> {
+        let wires = Wires::new(Ram::new(ram)?, hypervisor.clock(), cpus);
+        let bus = Bus::with_map(wires.ram.clone(), Arc::clone(&wires.map));
+        Ok(Self { hypervisor, bus, wires, asked_for: irqchip, irqchip: IrqChip::None, has_timer: false })
     }
 
     /// Lets it have so many vCPUs.
     pub fn cpus(mut self, cpus: u32) -> Self {
-        self.cpus = cpus;
+        self.wires = Wires { cpus, ..self.wires };
         self
+    }
+
+    /// Gives it interrupt controllers, where they were asked for: from now on devices can have lines to them.
+    pub fn irqchip(mut self) -> Result<Self, BuildError> {
+        self.irqchip = self.asked_for;
+        match self.hypervisor.irqchip(self.irqchip)? {
+            InAccel::All(controller) => {
+                self.has_timer = self.hypervisor.has_timer();
+                self.wires.interrupts.connect(controller);
+            }
+            InAccel::Apics(apics) => {
+                self.wires.chips = Arc::new(Chips::with_apics_elsewhere(apics, self.wires.clock.clone()));
+            }
+            InAccel::Nothing => {}
+        }
+        if matches!(self.irqchip, IrqChip::Split | IrqChip::User) {
+            let chips = Arc::clone(&self.wires.chips);
+            self.wires.interrupts.connect(chips);
+        }
+        Ok(self)
+    }
+
+    /// Where its interrupt controllers are.
+    pub fn irqchip_kind(&self) -> IrqChip {
+        self.irqchip
+    }
+
+    /// Whether the interval timer is in the kernel, with the interrupt controllers.
+    pub fn has_timer(&self) -> bool {
+        self.has_timer
     }
 
     /// Puts a device of its maker's own on the bus.
@@ -67,10 +114,18 @@ impl Builder {
 
     /// Puts a device of the model that is called `name` on the bus, where a PC has it.
     pub fn model(self, name: &str) -> Result<Self, BuildError> {
-        let class = device_class(name).ok_or_else(|| BuildError::NoDevice { name: name.to_owned() })?;
-        let DeviceClass { name, regions, make, .. } = class;
-        let device = make(&self.wires);
-        self.device(name, device, regions)
+        let class = class(name)?;
+        self.put(class, name, class.regions)
+    }
+
+    /// Puts a device of the model that is called `name` on the bus, but somewhere else, and calls it otherwise.
+    pub fn model_at(self, name: &str, called: &str, regions: &[Region]) -> Result<Self, BuildError> {
+        self.put(class(name)?, called, regions)
+    }
+
+    fn put(self, class: &DeviceClass, called: &str, regions: &[Region]) -> Result<Self, BuildError> {
+        let device = (class.make)(&self.wires);
+        self.device(called, device, regions)
     }
 
     /// What its devices reach outside with.
@@ -80,9 +135,19 @@ impl Builder {
 
     /// Shows the RAM to the guest and makes the vCPUs.
     pub fn build(mut self) -> Result<Machine, BuildError> {
-        self.hypervisor.show(&self.ram)?;
-        let cpus: Result<Vec<_>, _> = (0..self.cpus).map(|id| self.hypervisor.create_cpu(id)).collect();
-        let Wires { console, power } = self.wires;
-        Ok(Machine::new(cpus?, self.hypervisor, self.bus, self.ram, console, power))
+        self.wires.map.listen(self.hypervisor.listener(&self.wires.ram))?;
+        let count = self.wires.cpus;
+        let cpus: Result<Vec<_>, _> = (0..count).map(|id| self.hypervisor.create_cpu(id, count)).collect();
+        Ok(Machine::new(Parts {
+            cpus: cpus?,
+            hypervisor: self.hypervisor,
+            bus: self.bus,
+            wires: self.wires,
+            irqchip: self.irqchip,
+        }))
     }
+}
+
+fn class(name: &str) -> Result<&'static DeviceClass, BuildError> {
+    device_class(name).ok_or_else(|| BuildError::NoDevice { name: name.to_owned() })
 }

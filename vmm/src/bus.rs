@@ -1,30 +1,37 @@
 //! One space of ports and one of memory: who answers at which address, and what unanswered reads are.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
+use crate::map::{Map, Target};
 use crate::{Access, Device, Ram, Region, RegionError, Space, StateError};
 
 /// What lies at which address.
 pub struct Bus {
     ram: Ram,
+    map: Arc<Map>,
     devices: Vec<(String, Mutex<Box<dyn Device>>)>,
-    /// Ascending in each space, none overlapping another.
-    ranges: Vec<(Region, Owner)>,
 }
 
-#[derive(Clone, Copy)]
-enum Owner {
-    Ram,
-    Device { index: usize, region: usize },
-}
+/// The priority of RAM and of what does not say otherwise: nothing else of this priority may lie there.
+const ORDINARY: i32 = 0;
 
 impl Bus {
-    /// A bus with RAM at the beginning of memory, and nothing else.
+    /// A bus with RAM where a PC has it, and nothing else.
     pub fn new(ram: Ram) -> Self {
-        let all = Region { space: Space::Memory, first: 0, last: ram.size().saturating_sub(1) };
-        Self { ram, devices: Vec::new(), ranges: vec![(all, Owner::Ram)] }
+        Self::with_map(ram, Arc::default())
+    }
+
+    /// A bus with RAM, on a map that others hold as well.
+    pub(crate) fn with_map(ram: Ram, map: Arc<Map>) -> Self {
+        for (block, part) in ram.blocks().iter().enumerate() {
+            let region = Region::memory(part.guest_address, part.guest_address + (part.length - 1));
+            let target = Target::Ram { block, offset: 0, writable: true };
+            let added = map.add("RAM", ORDINARY, &[(region, target)]);
+            debug_assert!(added.is_ok(), "the blocks of RAM are apart");
+        }
+        Self { ram, map, devices: Vec::new() }
     }
 
     /// Puts a device at its regions: at all of them, or at none if something else lies at one.
@@ -35,22 +42,17 @@ impl Bus {
         regions: &[Region],
     ) -> Result<(), RegionError> {
         let index = self.devices.len();
-        let mut ranges = self.ranges.clone();
-        for (number, region) in regions.iter().enumerate() {
-            if let Some((taken, owner)) = ranges.iter().find(|(taken, _)| taken.overlaps(region)) {
-                let other = self.name(*owner).unwrap_or(name).to_owned();
-                return Err(RegionError::Taken {
-                    name: name.to_owned(),
-                    region: *region,
-                    other,
-                    taken: *taken,
-                });
-            }
-            ranges.push((*region, Owner::Device { index, region: number }));
-        }
-        self.ranges = ranges;
+        let target = |region| Target::Device { index, region, offset: 0 };
+        let mapped: Vec<_> =
+            regions.iter().enumerate().map(|(number, region)| (*region, target(number))).collect();
+        self.map.add(name, ORDINARY, &mapped)?;
         self.devices.push((name.to_owned(), Mutex::new(device)));
         Ok(())
+    }
+
+    /// What is mapped where.
+    pub fn map(&self) -> &Arc<Map> {
+        &self.map
     }
 
     /// Reads. Where nothing answers, every bit is one.
@@ -61,6 +63,8 @@ impl Bus {
         while !rest.is_empty() {
             let (owner, length) = self.piece(space, from, rest.len());
             let (piece, behind) = rest.split_at_mut(length);
+            // A device may leave bytes as they are.
+            piece.fill(0xff);
             let access = self.read_piece(owner, piece);
             if access != Access::Done {
                 piece.fill(0xff);
@@ -74,6 +78,9 @@ impl Bus {
 
     /// Writes. Where nothing takes it, it is lost.
     pub fn write(&self, space: Space, address: u64, data: &[u8]) -> Access {
+        if self.map.ring(space, address, data) {
+            return Access::Done;
+        }
         let mut became = Access::Done;
         let mut rest = data;
         let mut from = Some(address);
@@ -85,6 +92,13 @@ impl Bus {
             rest = behind;
         }
         became
+    }
+
+    /// Lets every device act on the time and the input that came meanwhile.
+    pub fn poll(&self) {
+        for (_, device) in &self.devices {
+            lock(device).poll();
+        }
     }
 
     /// Resets every device.
@@ -112,52 +126,48 @@ impl Bus {
         }
     }
 
-    /// Who is at an address, and for how many of `length` bytes: an access that reaches over the end of a region is split there.
-    fn piece(&self, space: Space, address: Option<u64>, length: usize) -> (Option<(Owner, u64)>, usize) {
+    /// Who is at an address, and for how many of `length` bytes: an access that reaches over the end of a region, or is wider than
+    /// what the region takes at once, is split.
+    fn piece(&self, space: Space, address: Option<u64>, length: usize) -> (Option<Target>, usize) {
         let Some(address) = address else { return (None, length) };
         let within = |bytes: u64| usize::try_from(bytes).unwrap_or(length).min(length);
-        let ranges = || self.ranges.iter().filter(|(region, _)| region.space == space);
-        if let Some((region, owner)) =
-            ranges().find(|(region, _)| (region.first..=region.last).contains(&address))
-        {
-            let left = (region.last - address).saturating_add(1);
-            return (Some((*owner, address - region.first)), within(left));
-        }
-        let next = ranges().map(|(region, _)| region.first).filter(|first| *first > address).min();
-        (None, next.map_or(length, |first| within(first - address)))
-    }
-
-    fn read_piece(&self, owner: Option<(Owner, u64)>, data: &mut [u8]) -> Access {
-        match owner {
-            None => Access::NoRegister,
-            Some((Owner::Ram, offset)) => {
-                self.ram.read(offset, data).map_or(Access::NoRegister, |()| Access::Done)
+        match self.map.find(space, address) {
+            Ok(range) => {
+                let left = (range.last - address).saturating_add(1);
+                (Some(range.target.at(address - range.first)), within(left).min(range.widest))
             }
-            Some((Owner::Device { index, region }, offset)) => match self.devices.get(index) {
-                Some((_, device)) => lock(device).read(region, offset, data),
-                None => Access::NoRegister,
-            },
+            Err(next) => (None, next.map_or(length, |next| within(next - address))),
         }
     }
 
-    fn write_piece(&self, owner: Option<(Owner, u64)>, data: &[u8]) -> Access {
-        match owner {
-            None => Access::NoRegister,
-            Some((Owner::Ram, offset)) => {
-                self.ram.write(offset, data).map_or(Access::NoRegister, |()| Access::Done)
+    fn read_piece(&self, owner: Option<Target>, data: &mut [u8]) -> Access {
+        let answered = match owner {
+            Some(Target::Ram { block, offset, .. }) => self.ram.read_block(block, offset, data).is_ok(),
+            Some(Target::Device { index, region, offset }) => {
+                return match self.devices.get(index) {
+                    Some((_, device)) => lock(device).read(region, offset, data),
+                    None => Access::NoRegister,
+                };
             }
-            Some((Owner::Device { index, region }, offset)) => match self.devices.get(index) {
-                Some((_, device)) => lock(device).write(region, offset, data),
-                None => Access::NoRegister,
-            },
-        }
+            None => false,
+        };
+        if answered { Access::Done } else { Access::NoRegister }
     }
 
-    fn name(&self, owner: Owner) -> Option<&str> {
-        match owner {
-            Owner::Ram => Some("RAM"),
-            Owner::Device { index, .. } => self.devices.get(index).map(|(name, _)| name.as_str()),
-        }
+    fn write_piece(&self, owner: Option<Target>, data: &[u8]) -> Access {
+        let taken = match owner {
+            Some(Target::Ram { block, offset, writable: true }) => {
+                self.ram.write_block(block, offset, data).is_ok()
+            }
+            Some(Target::Device { index, region, offset }) => {
+                return match self.devices.get(index) {
+                    Some((_, device)) => lock(device).write(region, offset, data),
+                    None => Access::NoRegister,
+                };
+            }
+            Some(Target::Ram { writable: false, .. }) | None => false,
+        };
+        if taken { Access::Done } else { Access::NoRegister }
     }
 }
 

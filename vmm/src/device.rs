@@ -2,10 +2,16 @@
 //!
 //! A device has no I/O of its own and no thread: it answers accesses, and reaches outside through [`Wires`] alone.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::{Console, Power, Region};
+use crate::clock::Clock;
+use crate::devices::fw_cfg::Items;
+use crate::irq::{Chips, Interrupts};
+use crate::map::Map;
+use crate::{Console, Power, Ram, Region};
 
 /// Every device model that is linked in, in no order; [`device_classes`] sorts them.
 #[linkme::distributed_slice]
@@ -25,12 +31,46 @@ pub struct DeviceClass {
 }
 
 /// How a device reaches outside.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone)]
 pub struct Wires {
     /// Where it writes text.
     pub console: Console,
+    /// What is at the other end of each serial port.
+    pub serial: [Console; 4],
     /// Where it ends the machine.
     pub power: Power,
+    /// Where it has the time from, and who wakes it.
+    pub clock: Clock,
+    /// Where it raises interrupts.
+    pub interrupts: Interrupts,
+    /// The interrupt controllers that are not in the kernel, or would be.
+    pub chips: Arc<Chips>,
+    /// Where it reaches guest memory by itself.
+    pub ram: Ram,
+    /// What is mapped where, for a device that changes it.
+    pub map: Arc<Map>,
+    /// What the firmware configuration holds.
+    pub items: Items,
+    /// How many processors there are.
+    pub cpus: u32,
+}
+
+impl Wires {
+    /// The wires of a machine with this RAM and so many processors, whose interrupts end nowhere yet.
+    pub fn new(ram: Ram, clock: Clock, cpus: u32) -> Self {
+        Self {
+            console: Console::default(),
+            serial: Default::default(),
+            power: Power::default(),
+            chips: Arc::new(Chips::new(cpus, clock.clone())),
+            interrupts: Interrupts::default(),
+            map: Arc::default(),
+            items: Items::new(ram.size(), cpus),
+            ram,
+            clock,
+            cpus,
+        }
+    }
 }
 
 /// What became of an access. It is the bus that decides what a read without an answer reads as.
@@ -70,6 +110,10 @@ pub trait Device: Send {
 
     /// Takes a write, `offset` bytes into the device's region of that index.
     fn write(&mut self, region: usize, offset: u64, data: &[u8]) -> Access;
+
+    /// Acts on the time and the input that came meanwhile. It is called when the time comes that the device has asked its
+    /// [`Clock`] to be woken at, and whenever something is typed.
+    fn poll(&mut self) {}
 
     /// Makes it as it was when the machine was built.
     fn reset(&mut self);

@@ -22,26 +22,40 @@
 compile_error!("this virtual machine runs PCs with KVM: it is built for x86_64 Linux only");
 
 pub mod accel;
+pub mod boot;
 mod builder;
 mod bus;
+pub mod clock;
+mod command;
 mod console;
 mod device;
 mod devices;
+pub mod irq;
 mod machine;
 mod machines;
+mod main_loop;
+mod map;
 mod memory;
 mod power;
+pub mod qtest;
 mod region;
 mod vcpu;
+mod view;
 
 pub use builder::{BuildError, Builder};
 pub use bus::Bus;
+pub use command::boot as boot_command;
 pub use console::Console;
 pub use device::{Access, DEVICES, Device, DeviceClass, StateError, Wires, device_class, device_classes};
+pub use devices::fw_cfg::{Items, ItemsError};
+pub use irq::IrqChip;
 pub use machine::{MACHINES, Machine, MachineClass, MachineError, Stop, machine_class, machine_classes};
+pub use main_loop::{Filter, Input};
+pub use map::{Doorbell, Listener, Map, MappingId, Target};
 pub use memory::{Block, MemoryError, Ram};
 pub use power::{End, Limit, Power};
 pub use region::{Region, RegionError, Space};
+pub use view::{Range, View};
 
 #[doc(hidden)]
 pub use linkme;

@@ -1,14 +1,16 @@
 //! A machine, and the kinds of it that are found by name.
 
-use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use crate::accel::{Cpu, CpuError, Hypervisor, Kick};
-use crate::{BuildError, Builder, Bus, Console, End, Limit, Power, Ram, vcpu};
+use crate::accel::{AccelError, Cpu, CpuError, Hypervisor, Kick};
+use crate::clock::Clock;
+use crate::irq::Wake;
+use crate::main_loop::Loop;
+use crate::vcpu::{Attention, Surroundings};
+use crate::{BuildError, Builder, Bus, Console, End, Input, IrqChip, Limit, Power, Ram, Wires, vcpu};
 
 /// Every kind of machine that is linked in, in no order; [`machine_classes`] sorts them.
 #[linkme::distributed_slice]
@@ -39,6 +41,12 @@ pub enum MachineError {
     /// The host does not give another thread.
     #[error("start a thread: {0}")]
     Thread(std::io::Error),
+    /// The host does not let it wait.
+    #[error("wait for the alarm and for input: {0}")]
+    Wait(std::io::Error),
+    /// The accel refused something.
+    #[error(transparent)]
+    Accel(#[from] AccelError),
     /// There is no such vCPU.
     #[error("reach vCPU {id}: there are {count}")]
     NoCpu {
@@ -52,11 +60,21 @@ pub enum MachineError {
 /// A machine: RAM, a bus and vCPUs.
 pub struct Machine {
     cpus: Vec<Box<dyn Cpu>>,
-    _hypervisor: Box<dyn Hypervisor>,
+    attentions: Vec<Arc<Attention>>,
+    hypervisor: Box<dyn Hypervisor>,
     bus: Bus,
-    ram: Ram,
-    console: Console,
-    power: Power,
+    wires: Wires,
+    irqchip: IrqChip,
+    inputs: Vec<Input>,
+}
+
+/// What a machine is made of.
+pub(crate) struct Parts {
+    pub(crate) cpus: Vec<Box<dyn Cpu>>,
+    pub(crate) hypervisor: Box<dyn Hypervisor>,
+    pub(crate) bus: Bus,
+    pub(crate) wires: Wires,
+    pub(crate) irqchip: IrqChip,
 }
 
 /// Ends the run of a machine from outside.
@@ -66,24 +84,19 @@ pub struct Stop {
     kicks: Vec<Arc<dyn Kick>>,
 }
 
-/// What a vCPU's thread says at its end.
-type Ended = (usize, Result<(), CpuError>);
-
 impl Machine {
-    pub(crate) fn new(
-        cpus: Vec<Box<dyn Cpu>>,
-        hypervisor: Box<dyn Hypervisor>,
-        bus: Bus,
-        ram: Ram,
-        console: Console,
-        power: Power,
-    ) -> Self {
-        Self { cpus, _hypervisor: hypervisor, bus, ram, console, power }
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { cpus, hypervisor, bus, wires, irqchip } = parts;
+        let attentions: Vec<_> =
+            cpus.iter().enumerate().map(|(id, cpu)| Arc::new(Attention::new(id, cpu.kick()))).collect();
+        let wakes = attentions.iter().map(|attention| Arc::<Attention>::clone(attention) as Arc<dyn Wake>);
+        wires.chips.set_wakes(wakes.collect());
+        Self { cpus, attentions, hypervisor, bus, wires, irqchip, inputs: Vec::new() }
     }
 
     /// Its RAM.
     pub fn ram(&self) -> &Ram {
-        &self.ram
+        &self.wires.ram
     }
 
     /// What lies at which address.
@@ -91,9 +104,49 @@ impl Machine {
         &self.bus
     }
 
-    /// The text that its guest writes.
+    /// The text that its guest writes to the debug port.
     pub fn console(&self) -> &Console {
-        &self.console
+        &self.wires.console
+    }
+
+    /// What its devices reach outside with.
+    pub fn wires(&self) -> &Wires {
+        &self.wires
+    }
+
+    /// Its time.
+    pub fn clock(&self) -> &Clock {
+        &self.wires.clock
+    }
+
+    /// Where its interrupt controllers are.
+    pub fn irqchip(&self) -> IrqChip {
+        self.irqchip
+    }
+
+    /// Types what comes from somewhere into a console, while the machine runs.
+    pub fn add_input(&mut self, input: Input) {
+        self.inputs.push(input);
+    }
+
+    /// Has writes to RAM noted from now on, or no longer.
+    pub fn track(&mut self, on: bool) -> Result<(), MachineError> {
+        Ok(self.hypervisor.track(on)?)
+    }
+
+    /// The guest-physical addresses of the pages that the guest or a device has written to since the last time, of those that are
+    /// tracked.
+    pub fn take_written(&mut self) -> Result<Vec<u64>, MachineError> {
+        Ok(self.hypervisor.take_written()?)
+    }
+
+    /// Makes devices and vCPUs as they were when the machine was built; RAM stays.
+    pub fn reset(&mut self) -> Result<(), MachineError> {
+        self.bus.reset();
+        for (id, cpu) in self.cpus.iter_mut().enumerate() {
+            cpu.reset().map_err(|source| MachineError::Cpu { id, source })?;
+        }
+        Ok(())
     }
 
     /// The vCPU of this number, from zero.
@@ -107,21 +160,35 @@ impl Machine {
 
     /// What ends a run from outside: the present one, or the next.
     pub fn stop(&self) -> Stop {
-        Stop { power: self.power.clone(), kicks: self.cpus.iter().map(|cpu| cpu.kick()).collect() }
+        let kicks =
+            self.attentions.iter().map(|attention| Arc::<Attention>::clone(attention) as Arc<dyn Kick>);
+        Stop { power: self.wires.power.clone(), kicks: kicks.collect() }
     }
 
     /// Runs every vCPU, each in a thread of its own, until all have halted, one cannot go on, or something asks for an end. It can
     /// run again from where it ended.
     pub fn run(&mut self, limit: Limit) -> Result<End, MachineError> {
         let stop = self.stop();
-        let (bus, power, count) = (&self.bus, &self.power, self.cpus.len());
+        let bell = self.wires.clock.bell().map_err(MachineError::Wait)?;
+        let count = self.cpus.len();
+        let (tell, ends) = mpsc::channel();
         let result = thread::scope(|scope| {
-            let (tell, ends) = mpsc::channel();
-            for (id, cpu) in self.cpus.iter_mut().enumerate() {
+            for ((id, cpu), attention) in self.cpus.iter_mut().enumerate().zip(&self.attentions) {
+                let around = Surroundings {
+                    id,
+                    bus: &self.bus,
+                    power: &self.wires.power,
+                    exits: limit.exits,
+                    irqchip: self.irqchip,
+                    chips: &self.wires.chips,
+                    clock: &self.wires.clock,
+                    attention,
+                };
                 let tell = tell.clone();
                 let run = move || {
                     // Nobody listens any more if another vCPU could not be started.
-                    let _ = tell.send((id, vcpu::run(&mut **cpu, bus, power, limit.exits)));
+                    let _ = tell.send((id, vcpu::run(&mut **cpu, &around)));
+                    bell.ring();
                 };
                 if let Err(error) = thread::Builder::new().name(format!("vcpu {id}")).spawn_scoped(scope, run)
                 {
@@ -129,10 +196,11 @@ impl Machine {
                     return Err(MachineError::Thread(error));
                 }
             }
-            drop(tell);
-            wait(&ends, count, limit.time, &stop)
+            let (bus, clock) = (&self.bus, &self.wires.clock);
+            let mut main = Loop { bus, clock, bell, ends: &ends, stop: &stop, inputs: &mut self.inputs };
+            main.run(count, limit.time).inspect_err(|_| stop.now(End::Stopped))
         });
-        let asked = self.power.take();
+        let asked = self.wires.power.take();
         result.map(|()| asked.unwrap_or(End::Halted))
     }
 }
@@ -143,41 +211,14 @@ impl Stop {
         self.now(End::Stopped);
     }
 
-    fn now(&self, end: End) {
+    pub(crate) fn now(&self, end: End) {
         self.power.ask(end);
         self.kicks.iter().for_each(|kick| kick.kick());
     }
-}
 
-/// Waits for `count` vCPUs, and ends them all when one has asked for an end or cannot go on, or when the time is over.
-fn wait(ends: &Receiver<Ended>, count: usize, time: Duration, stop: &Stop) -> Result<(), MachineError> {
-    let deadline = Instant::now().checked_add(time);
-    let mut result = Ok(());
-    let mut running = count;
-    while running > 0 {
-        let ended = match deadline {
-            Some(deadline) if stop.power.asked().is_none() => {
-                ends.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()
-            }
-            _ => Some(match ends.recv() {
-                Ok(ended) => ended,
-                Err(_) => break,
-            }),
-        };
-        match ended {
-            None => stop.now(End::OutOfTime),
-            Some((id, end)) => {
-                running -= 1;
-                if let Err(source) = end {
-                    result = result.and(Err(MachineError::Cpu { id, source }));
-                    stop.now(End::Stopped);
-                } else if let Some(end) = stop.power.asked() {
-                    stop.now(end);
-                }
-            }
-        }
+    pub(crate) fn asked(&self) -> Option<End> {
+        self.power.asked()
     }
-    result
 }
 
 /// Every kind of machine that is linked in, sorted by name.

@@ -1,7 +1,11 @@
 //! Guest RAM: anonymous memory of this process that an accel shows to the guest.
+#![expect(unsafe_code, reason = "makes the kernel forget what it knows of a page of guest memory")]
 
 use thiserror::Error;
-use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion};
+use vm_memory::bitmap::AtomicBitmap;
+use vm_memory::{
+    Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, MemoryRegionAddress,
+};
 
 /// Why RAM cannot be had or reached.
 #[derive(Debug, Error)]
@@ -26,12 +30,14 @@ pub enum MemoryError {
     },
 }
 
-/// Guest RAM from guest-physical address zero on. Clones are the same RAM.
+/// Guest RAM from guest-physical address zero on, with what does not fit below [`Ram::HOLE`] from 4 GiB on. Clones are the same RAM.
 #[derive(Clone, Debug)]
 pub struct Ram {
-    memory: GuestMemoryMmap,
+    memory: GuestMemoryMmap<AtomicBitmap>,
     size: u64,
 }
+
+type GuestRegion = vm_memory::GuestRegionMmap<AtomicBitmap>;
 
 /// A part of guest RAM that lies in one piece, in the guest and in this process.
 #[derive(Clone, Copy, Debug)]
@@ -45,17 +51,28 @@ pub struct Block {
 }
 
 const PAGE: u64 = 0x1000;
+/// What is written to is noted in one bit for each page, which must be had as well.
+const MOST: u64 = 1 << 40;
 
 impl Ram {
+    /// Where RAM ends below 4 GiB at the latest: a PC has its devices there.
+    pub const HOLE: u64 = 0xc000_0000;
+
     /// `size` bytes of zeroed RAM, a whole number of pages and at least one.
     pub fn new(size: u64) -> Result<Self, MemoryError> {
         let unavailable = |why: &dyn ToString| MemoryError::Unavailable { size, why: why.to_string() };
         if size == 0 || !size.is_multiple_of(PAGE) {
             return Err(unavailable(&"it is no whole number of pages"));
         }
-        let length = usize::try_from(size).map_err(|error| unavailable(&error))?;
-        let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), length)])
-            .map_err(|error| unavailable(&error))?;
+        if size > MOST {
+            return Err(unavailable(&"it is more than 1 TiB"));
+        }
+        let length = |size: u64| usize::try_from(size).map_err(|error| unavailable(&error));
+        let mut ranges = vec![(GuestAddress(0), length(size.min(Self::HOLE))?)];
+        if size > Self::HOLE {
+            ranges.push((GuestAddress(1 << 32), length(size - Self::HOLE)?));
+        }
+        let memory = GuestMemoryMmap::from_ranges(&ranges).map_err(|error| unavailable(&error))?;
         Ok(Self { memory, size })
     }
 
@@ -78,8 +95,21 @@ impl Ram {
     /// All of it.
     pub fn contents(&self) -> Result<Vec<u8>, MemoryError> {
         let mut bytes = vec![0; usize::try_from(self.size).unwrap_or(usize::MAX)];
-        self.read(0, &mut bytes)?;
+        let end = bytes.len().min(usize::try_from(Self::HOLE).unwrap_or(0));
+        let (below, above) = bytes.split_at_mut(end);
+        self.read(0, below)?;
+        if !above.is_empty() {
+            self.read(1 << 32, above)?;
+        }
         Ok(bytes)
+    }
+
+    /// Whether all of so many bytes from `address` on lie in RAM.
+    pub fn holds(&self, address: u64, length: u64) -> bool {
+        let Some(behind) = length.checked_sub(1) else { return true };
+        let Some(last) = address.checked_add(behind) else { return false };
+        let parts = self.blocks();
+        parts.iter().any(|part| address >= part.guest_address && last < part.guest_address + part.length)
     }
 
     /// Where it lies, for an accel to show it to the guest.
@@ -94,7 +124,44 @@ impl Ram {
             .collect()
     }
 
+    /// Takes a page from the page tables that the accel keeps for the guest, so that its next access there faults anew. Without any
+    /// RAM there, nothing happens.
+    pub(crate) fn fault_anew(&self, address: u64) {
+        const KEPT: libc::c_int = libc::PROT_READ | libc::PROT_WRITE;
+        let page = address & !(PAGE - 1);
+        if let Ok(host) = self.memory.get_host_address(GuestAddress(page)) {
+            for protection in [KEPT | libc::PROT_EXEC, KEPT] {
+                // SAFETY: the page lies in a mapping that lives as long as `self`, and is readable and writable all the time: it is
+                // the change alone that makes the kernel forget it.
+                unsafe { libc::mprotect(host.cast(), 0x1000, protection) };
+            }
+        }
+    }
+
+    /// Writes `bytes` into a block, as the bus does that has found it.
+    pub(crate) fn write_block(&self, block: usize, offset: u64, bytes: &[u8]) -> Result<(), MemoryError> {
+        let written = self.block(block).map(|block| block.write_slice(bytes, MemoryRegionAddress(offset)));
+        written.and_then(Result::ok).ok_or_else(|| self.outside(offset, bytes.len()))
+    }
+
+    /// Reads from a block, as the bus does that has found it.
+    pub(crate) fn read_block(&self, block: usize, offset: u64, bytes: &mut [u8]) -> Result<(), MemoryError> {
+        let length = bytes.len();
+        let read = self.block(block).map(|block| block.read_slice(bytes, MemoryRegionAddress(offset)));
+        read.and_then(Result::ok).ok_or_else(|| self.outside(offset, length))
+    }
+
+    /// The pages of a block that this process has written to since the last time, as one bit each.
+    pub(crate) fn take_written(&self, block: usize) -> Vec<u64> {
+        self.block(block).map(|block| block.get_mmap().bitmap().get_and_reset()).unwrap_or_default()
+    }
+
+    fn block(&self, block: usize) -> Option<&GuestRegion> {
+        self.memory.iter().nth(block)
+    }
+
     fn outside(&self, address: u64, length: usize) -> MemoryError {
-        MemoryError::Outside { address, length, end: self.size }
+        let end = self.memory.last_addr().0.saturating_add(1);
+        MemoryError::Outside { address, length, end }
     }
 }

@@ -1,6 +1,7 @@
 //! How a run of a machine ends.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How a run of a machine ended.
@@ -14,6 +15,10 @@ pub enum End {
         /// What a program that runs the machine exits with.
         status: u32,
     },
+    /// The guest asked for a reset, or its processor shut down.
+    Reset,
+    /// The guest says that it has panicked.
+    Panicked,
     /// Somebody outside asked for it.
     Stopped,
     /// The time of the [`Limit`] is over.
@@ -39,21 +44,34 @@ impl Default for Limit {
 
 /// The switch that ends a run. Clones are the same switch.
 #[derive(Clone, Debug, Default)]
-pub struct Power(Arc<Mutex<Option<End>>>);
+pub struct Power(Arc<Switch>);
+
+#[derive(Debug, Default)]
+struct Switch {
+    end: Mutex<Option<End>>,
+    /// Whether there is an end: what vCPUs look at between any two exits.
+    is_asked: AtomicBool,
+}
 
 impl Power {
     /// Asks for this end; the first who asks decides. A vCPU sees it when it next leaves the guest.
     pub fn ask(&self, end: End) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(end);
+        self.lock().get_or_insert(end);
+        self.0.is_asked.store(true, Ordering::Release);
     }
 
     /// What was asked for.
     pub fn asked(&self) -> Option<End> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        if self.0.is_asked.load(Ordering::Acquire) { *self.lock() } else { None }
     }
 
     /// What was asked for, and forgets it.
     pub(crate) fn take(&self) -> Option<End> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.0.is_asked.store(false, Ordering::Release);
+        self.lock().take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<End>> {
+        self.0.end.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

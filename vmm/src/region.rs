@@ -13,12 +13,13 @@ pub enum Space {
     Memory,
 }
 
-/// A range of addresses, at least one.
+/// A range of addresses, at least one, and how wide an access what lies there takes at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
     pub(crate) space: Space,
     pub(crate) first: u64,
     pub(crate) last: u64,
+    pub(crate) widest: usize,
 }
 
 /// Why a region cannot be put on the bus.
@@ -50,7 +51,7 @@ pub enum RegionError {
 
 impl Region {
     /// Every port.
-    pub const ALL_PORTS: Self = Self { space: Space::Ports, first: 0, last: 0xffff };
+    pub const ALL_PORTS: Self = Self::ports(0, 0xffff);
 
     /// So many addresses of `space` from `first` on.
     pub fn new(space: Space, first: u64, length: u64) -> Result<Self, RegionError> {
@@ -61,13 +62,46 @@ impl Region {
         let last =
             length.checked_sub(1).and_then(|behind| first.checked_add(behind)).filter(|last| *last <= end);
         let last = last.ok_or(RegionError::Impossible { space, first, length })?;
-        Ok(Self { space, first, last })
+        Ok(Self { space, first, last, widest: Self::ANY })
     }
 
     /// The ports from `first` to `last`, which is at or behind it; one port otherwise.
     pub const fn ports(first: u16, last: u16) -> Self {
         let last = if last < first { first } else { last };
-        Self { space: Space::Ports, first: first as u64, last: last as u64 }
+        Self { space: Space::Ports, first: first as u64, last: last as u64, widest: Self::ANY }
+    }
+
+    /// The guest-physical addresses from `first` to `last`, which is at or behind it; one address otherwise.
+    pub const fn memory(first: u64, last: u64) -> Self {
+        let last = if last < first { first } else { last };
+        Self { space: Space::Memory, first, last, widest: Self::ANY }
+    }
+
+    /// The same, taken at most so many bytes at once: the bus splits what is wider, as it does on a narrower bus.
+    pub const fn by(self, widest: usize) -> Self {
+        Self { widest: if widest == 0 { 1 } else { widest }, ..self }
+    }
+
+    /// Which address space it is in.
+    pub const fn space(&self) -> Space {
+        self.space
+    }
+
+    /// Its first address.
+    pub const fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// How many addresses there are; one less than there are if that is all of memory.
+    pub const fn length(&self) -> u64 {
+        (self.last - self.first).saturating_add(1)
+    }
+
+    /// What no access is wider than.
+    const ANY: usize = usize::MAX;
+
+    pub(crate) fn contains(&self, address: u64) -> bool {
+        (self.first..=self.last).contains(&address)
     }
 
     pub(crate) fn overlaps(&self, other: &Self) -> bool {

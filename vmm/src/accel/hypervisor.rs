@@ -6,7 +6,10 @@ use std::sync::Arc;
 use kvm_bindings::{kvm_regs, kvm_sregs};
 use thiserror::Error;
 
-use crate::Ram;
+use crate::clock::{Clock, Nanos};
+use crate::irq::{Apics, Controller};
+use crate::map::Listener;
+use crate::{IrqChip, Ram};
 
 /// Why an accel cannot be opened, or cannot be given what a machine needs.
 #[derive(Debug, Error)]
@@ -104,23 +107,76 @@ pub enum Exit<'a> {
     Halt,
     /// Nothing happened in the guest: the vCPU was kicked or told to leave.
     Kicked,
+    /// The guest would take an interrupt now.
+    Open,
+    /// The guest reads an MSR that the accel does not have: the answer, and whether the read faults.
+    ReadMsr {
+        /// Which.
+        msr: u32,
+        /// Where the answer goes.
+        data: &'a mut u64,
+        /// Whether it faults, at first not.
+        faults: &'a mut u8,
+    },
+    /// The guest writes an MSR that the accel does not have.
+    WriteMsr {
+        /// Which.
+        msr: u32,
+        /// What is written.
+        data: u64,
+        /// Whether it faults, at first not.
+        faults: &'a mut u8,
+    },
+    /// A local APIC of the accel has ended a level-triggered interrupt of this vector.
+    EndOfInterrupt(u8),
+    /// The processor has shut down, as after a triple fault.
+    Shutdown,
     /// Any other reason, with what it carries.
     Other(String),
 }
 
+/// The interrupt controllers that an accel has.
+pub enum InAccel {
+    /// None.
+    Nothing,
+    /// The local APICs.
+    Apics(Arc<dyn Apics>),
+    /// All of them.
+    All(Arc<dyn Controller>),
+}
+
 /// A virtual machine as an accel opens it.
 pub trait Hypervisor: Send {
-    /// Shows RAM to the guest, for as long as this and its vCPUs exist.
-    fn show(&mut self, ram: &Ram) -> Result<(), AccelError>;
+    /// The time of the machine.
+    fn clock(&self) -> Clock {
+        Clock::real()
+    }
 
-    /// Makes a vCPU.
-    fn create_cpu(&mut self, id: u32) -> Result<Box<dyn Cpu>, AccelError>;
+    /// Has interrupt controllers where `kind` says, before any vCPU is made.
+    fn irqchip(&mut self, kind: IrqChip) -> Result<InAccel, AccelError>;
+
+    /// Whether it has the interval timer together with the controllers of [`IrqChip::Kernel`].
+    fn has_timer(&self) -> bool {
+        false
+    }
+
+    /// What shows RAM to the guest, wherever the map has it, for as long as this and its vCPUs exist.
+    fn listener(&mut self, ram: &Ram) -> Box<dyn Listener>;
+
+    /// Has writes to RAM noted from now on, or no longer.
+    fn track(&mut self, on: bool) -> Result<(), AccelError>;
+
+    /// The guest-physical addresses of the pages that the guest has written to since the last time, of those that are tracked.
+    fn take_written(&mut self) -> Result<Vec<u64>, AccelError>;
+
+    /// Makes the vCPU of this number, of so many.
+    fn create_cpu(&mut self, id: u32, cpus: u32) -> Result<Box<dyn Cpu>, AccelError>;
 }
 
 /// A vCPU as an accel makes it.
 pub trait Cpu: Send {
-    /// Enters the guest, until it leaves.
-    fn run(&mut self) -> Result<Exit<'_>, CpuError>;
+    /// Enters the guest, until it leaves; `left` is told then what the processor has in CR8 and IA32_APIC_BASE.
+    fn run(&mut self, left: &mut dyn FnMut(u8, u64)) -> Result<Exit<'_>, CpuError>;
 
     /// Makes the next [`Cpu::run`] finish the access that the guest was left for and come back, with [`Exit::Kicked`] if the
     /// access needs nothing more. The registers are those behind the access only then.
@@ -128,6 +184,27 @@ pub trait Cpu: Send {
 
     /// What ends [`Cpu::run`] from another thread.
     fn kick(&self) -> Arc<dyn Kick>;
+
+    /// Whether the guest would have taken an interrupt when it was left.
+    fn is_open(&mut self) -> bool;
+
+    /// Has the guest take an interrupt when it is entered: only where it is open.
+    fn interrupt(&mut self, vector: u8) -> Result<(), CpuError>;
+
+    /// Has the guest take a non-maskable interrupt.
+    fn nmi(&mut self) -> Result<(), CpuError>;
+
+    /// Has the guest left with [`Exit::Open`] as soon as it would take an interrupt, or not.
+    fn want_open(&mut self, wanted: bool);
+
+    /// Sets CR8 for when the guest is entered.
+    fn set_cr8(&mut self, cr8: u8);
+
+    /// When the time stamp counter has this value.
+    fn time_of_tsc(&self, tsc: u64, now: Nanos) -> Result<Nanos, CpuError>;
+
+    /// Makes it as the processor is after power-up.
+    fn reset(&mut self) -> Result<(), CpuError>;
 
     /// The general registers.
     fn regs(&self) -> Result<kvm_regs, CpuError>;

@@ -3,8 +3,9 @@
 mod hypervisor;
 pub mod kvm;
 mod open;
+pub mod qtest;
 
-pub use hypervisor::{AccelError, Cpu, CpuError, Exit, Hypervisor, Kick};
+pub use hypervisor::{AccelError, Cpu, CpuError, Exit, Hypervisor, InAccel, Kick};
 pub use open::{Accel, OpenError, Tried, accels, open};
 
 /// Every accel that is linked in, in no order; [`accels`] sorts them.

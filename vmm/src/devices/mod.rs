@@ -1,4 +1,16 @@
 //! The device models, one file for each; [`DEVICES`](crate::DEVICES) holds them all.
 
-mod debug_port;
-mod exit_port;
+pub(crate) mod fw_cfg;
+mod i8042;
+mod i8254;
+pub(crate) mod i8259;
+pub(crate) mod ioapic;
+mod isa_debug_exit;
+mod isa_debugcon;
+pub(crate) mod local_apic;
+mod mc146818;
+mod pc_testdev;
+mod port80;
+mod port92;
+mod pvpanic;
+mod uart16550;

@@ -5,5 +5,5 @@ use crate::{BuildError, Builder};
 crate::machine!("bare", "RAM, a debug port and an exit port", furnish);
 
 fn furnish(builder: Builder) -> Result<Builder, BuildError> {
-    builder.model("debug-port")?.model("exit-port")
+    builder.model("isa-debugcon")?.model("isa-debug-exit")
 }

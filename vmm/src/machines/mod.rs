@@ -1,3 +1,4 @@
 //! The kinds of machine, one file for each; [`MACHINES`](crate::MACHINES) holds them all.
 
 mod bare;
+mod pc;

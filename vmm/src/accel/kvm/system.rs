@@ -2,11 +2,11 @@
 //! 4.4 "KVM_CHECK_EXTENSION".
 
 use std::ffi::CStr;
-use std::io;
 
 use kvm_bindings::{KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES};
 use kvm_ioctls::{Cap, Kvm, VmFd};
 
+use super::trace::{of_accel, told};
 use super::vm::KvmVm;
 use crate::accel::{AccelError, Hypervisor};
 
@@ -34,21 +34,21 @@ pub fn open_device(path: &CStr) -> Result<Box<dyn Hypervisor>, AccelError> {
         path: path.to_string_lossy().into_owned(),
         source: source.into(),
     };
-    let kvm = Kvm::new_with_path(path).map_err(device)?;
+    let kvm = told("open", Kvm::new_with_path(path)).map_err(device)?;
     understands(kvm.get_api_version())?;
     if let Some((_, missing)) = NEEDED.iter().find(|(cap, _)| !kvm.check_extension(*cap)) {
         return Err(AccelError::Missing(missing));
     }
     let vm = create_vm(&kvm)?;
     if kvm.check_extension(Cap::SetIdentityMapAddr) {
-        vm.set_identity_map_address(IDENTITY_MAP).map_err(refused("KVM_SET_IDENTITY_MAP_ADDR"))?;
+        of_accel("KVM_SET_IDENTITY_MAP_ADDR", vm.set_identity_map_address(IDENTITY_MAP))?;
     }
     if kvm.check_extension(Cap::SetTssAddr) {
-        vm.set_tss_address(TASK).map_err(refused("KVM_SET_TSS_ADDR"))?;
+        of_accel("KVM_SET_TSS_ADDR", vm.set_tss_address(TASK))?;
     }
     // The processor that guests see is all that KVM supports: without any, a vCPU refuses long mode.
-    let cpuid = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).map_err(refused("KVM_GET_SUPPORTED_CPUID"))?;
-    Ok(Box::new(KvmVm::new(vm, cpuid)))
+    let cpuid = of_accel("KVM_GET_SUPPORTED_CPUID", kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES))?;
+    Ok(Box::new(KvmVm::new(kvm, vm, cpuid)))
 }
 
 /// Whether this program and a kernel of this interface version understand each other. The version is negative where the device
@@ -66,16 +66,14 @@ fn understands(version: i32) -> Result<(), AccelError> {
 /// KVM_CREATE_VM, which a signal may interrupt.
 fn create_vm(kvm: &Kvm) -> Result<VmFd, AccelError> {
     loop {
-        match kvm.create_vm() {
+        match told("KVM_CREATE_VM", kvm.create_vm()) {
             Err(error) if error.errno() == libc::EINTR => {}
-            answer => return answer.map_err(refused("KVM_CREATE_VM")),
+            answer => {
+                return answer
+                    .map_err(|source| AccelError::Refused { call: "KVM_CREATE_VM", source: source.into() });
+            }
         }
     }
-}
-
-/// What the kernel's refusal of `call` is.
-pub(super) fn refused(call: &'static str) -> impl Fn(kvm_ioctls::Error) -> AccelError {
-    move |source| AccelError::Refused { call, source: io::Error::from(source) }
 }
 
 #[cfg(test)]

@@ -1,57 +1,109 @@
-//! A VM's descriptor, and the RAM that its guest reaches: `api.rst` 4.35 "KVM_SET_USER_MEMORY_REGION".
-#![expect(unsafe_code, reason = "shows memory of this process to a guest")]
+//! A VM: `api.rst` 4.2 "KVM_CREATE_VM", and what is the whole VM's.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use kvm_bindings::{CpuId, kvm_userspace_memory_region};
-use kvm_ioctls::VmFd;
+use kvm_bindings::{
+    CpuId, KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_FILTER, KVM_MSR_EXIT_REASON_INVAL,
+    KVM_MSR_EXIT_REASON_UNKNOWN, kvm_enable_cap,
+};
+use kvm_ioctls::{Cap, Kvm, MsrFilterDefaultAction, MsrFilterRange, MsrFilterRangeFlags, VmFd};
 
 use super::cpu::KvmCpu;
-use super::system::refused;
-use crate::Ram;
-use crate::accel::{AccelError, Cpu, Hypervisor};
-
-/// RAM that a guest reaches. The VM lives as long as its last descriptor, so the VM and each of its vCPUs hold this.
-pub(super) type Shown = Arc<Mutex<Vec<Ram>>>;
+use super::cpuid;
+use super::irqchip::{KernelApics, KernelChips};
+use super::shown::{KvmListener, Shown};
+use super::trace::of_accel;
+use crate::accel::{AccelError, Cpu, Hypervisor, InAccel};
+use crate::devices::local_apic::TSC_DEADLINE;
+use crate::map::Listener;
+use crate::{IrqChip, Ram};
 
 /// A VM.
 pub(super) struct KvmVm {
-    fd: VmFd,
+    kvm: Kvm,
+    shown: Arc<Shown>,
     /// The processor that its guests see.
     cpuid: CpuId,
-    slots: u32,
-    shown: Shown,
+    irqchip: IrqChip,
+    has_deadline: bool,
 }
 
 impl KvmVm {
-    pub(super) fn new(fd: VmFd, cpuid: CpuId) -> Self {
-        Self { fd, cpuid, slots: 0, shown: Shown::default() }
+    pub(super) fn new(kvm: Kvm, fd: VmFd, cpuid: CpuId) -> Self {
+        Self { kvm, shown: Arc::new(Shown::new(fd)), cpuid, irqchip: IrqChip::None, has_deadline: false }
+    }
+
+    /// Has the MSRs of the local APIC come to this program, where the kernel can send them.
+    fn take_msrs(&mut self) -> Result<(), AccelError> {
+        if !self.kvm.check_extension(Cap::X86UserSpaceMsr) {
+            return Ok(());
+        }
+        let mut cap = kvm_enable_cap { cap: KVM_CAP_X86_USER_SPACE_MSR, ..Default::default() };
+        let reasons = KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_FILTER;
+        cap.args[0] = reasons.into();
+        of_accel("KVM_ENABLE_CAP", self.shown.fd.enable_cap(&cap))?;
+        if self.kvm.check_extension(Cap::X86MsrFilter) {
+            let deadline = MsrFilterRange {
+                flags: MsrFilterRangeFlags::READ | MsrFilterRangeFlags::WRITE,
+                base: TSC_DEADLINE,
+                msr_count: 1,
+                bitmap: &[0],
+            };
+            let filter = self.shown.fd.set_msr_filter(MsrFilterDefaultAction::ALLOW, &[deadline]);
+            of_accel("KVM_X86_SET_MSR_FILTER", filter)?;
+            self.has_deadline = self.kvm.check_extension(Cap::GetTscKhz);
+        }
+        Ok(())
     }
 }
 
 impl Hypervisor for KvmVm {
-    fn show(&mut self, ram: &Ram) -> Result<(), AccelError> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner).push(ram.clone());
-        for block in ram.blocks() {
-            let region = kvm_userspace_memory_region {
-                slot: self.slots,
-                flags: 0,
-                guest_phys_addr: block.guest_address,
-                memory_size: block.length,
-                userspace_addr: block.host_address,
-            };
-            // SAFETY: the block is a mapping of its own, of that length, and is kept for as long as a descriptor of the VM is
-            // open; this process reaches it by volatile access alone.
-            unsafe { self.fd.set_user_memory_region(region) }
-                .map_err(refused("KVM_SET_USER_MEMORY_REGION"))?;
-            self.slots += 1;
-        }
-        Ok(())
+    fn irqchip(&mut self, kind: IrqChip) -> Result<InAccel, AccelError> {
+        self.irqchip = kind;
+        let shown = Arc::clone(&self.shown);
+        let needs = |cap: Cap, name| {
+            if self.kvm.check_extension(cap) { Ok(()) } else { Err(AccelError::Missing(name)) }
+        };
+        Ok(match kind {
+            IrqChip::None => InAccel::Nothing,
+            IrqChip::User => {
+                self.take_msrs()?;
+                InAccel::Nothing
+            }
+            IrqChip::Split => {
+                needs(Cap::SplitIrqchip, "KVM_CAP_SPLIT_IRQCHIP")?;
+                self.has_deadline = self.kvm.check_extension(Cap::TscDeadlineTimer);
+                InAccel::Apics(Arc::new(KernelApics::create(shown)?))
+            }
+            IrqChip::Kernel => {
+                needs(Cap::Irqchip, "KVM_CAP_IRQCHIP")?;
+                self.has_deadline = self.kvm.check_extension(Cap::TscDeadlineTimer);
+                InAccel::All(Arc::new(KernelChips::create(shown, self.has_timer())?))
+            }
+        })
     }
 
-    fn create_cpu(&mut self, id: u32) -> Result<Box<dyn Cpu>, AccelError> {
-        let fd = self.fd.create_vcpu(id.into()).map_err(refused("KVM_CREATE_VCPU"))?;
-        fd.set_cpuid2(&self.cpuid).map_err(refused("KVM_SET_CPUID2"))?;
-        Ok(Box::new(KvmCpu::new(fd, Arc::clone(&self.shown))?))
+    fn has_timer(&self) -> bool {
+        self.kvm.check_extension(Cap::Pit2)
+    }
+
+    fn listener(&mut self, ram: &Ram) -> Box<dyn Listener> {
+        Box::new(KvmListener { shown: Arc::clone(&self.shown), ram: ram.clone() })
+    }
+
+    fn track(&mut self, on: bool) -> Result<(), AccelError> {
+        self.shown.track(on)
+    }
+
+    fn take_written(&mut self) -> Result<Vec<u64>, AccelError> {
+        self.shown.take_written()
+    }
+
+    fn create_cpu(&mut self, id: u32, cpus: u32) -> Result<Box<dyn Cpu>, AccelError> {
+        let fd = of_accel("KVM_CREATE_VCPU", self.shown.fd.create_vcpu(id.into()))?;
+        let cpuid = cpuid::of_cpu(&self.cpuid, id, cpus, self.irqchip, self.has_deadline);
+        of_accel("KVM_SET_CPUID2", fd.set_cpuid2(&cpuid))?;
+        let is_bootstrap = id == 0;
+        Ok(Box::new(KvmCpu::new(fd, Arc::clone(&self.shown), self.irqchip, is_bootstrap)?))
     }
 }

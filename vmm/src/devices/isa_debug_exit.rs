@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::{Access, Device, End, Power, Region};
 
 crate::device!(
-    "exit-port",
+    "isa-debug-exit",
     "ends the machine by a write to ports 0xf4 to 0xf7",
     [Region::ports(0xf4, 0xf7)],
     |wires| Box::new(ExitPort { power: wires.power.clone() })

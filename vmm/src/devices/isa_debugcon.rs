@@ -8,7 +8,7 @@ use crate::{Access, Console, Device, Region};
 const PORT: u16 = 0xe9;
 const HERE: u8 = 0xe9;
 
-crate::device!("debug-port", "takes text at port 0xe9", [Region::ports(PORT, PORT)], |wires| Box::new(
+crate::device!("isa-debugcon", "takes text at port 0xe9", [Region::ports(PORT, PORT)], |wires| Box::new(
     DebugPort { console: wires.console.clone() }
 ));
 

@@ -1,0 +1,124 @@
+//! The kernel's interrupt controllers: `api.rst` 4.24 "KVM_CREATE_IRQCHIP", 4.25 "KVM_IRQ_LINE", 4.52 "KVM_SET_GSI_ROUTING", 4.70
+//! "KVM_SIGNAL_MSI" and 7.5 "KVM_CAP_SPLIT_IRQCHIP".
+#![expect(unsafe_code, reason = "the arm of a routing entry's union that its type names is filled in")]
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kvm_bindings::{
+    KVM_CAP_SPLIT_IRQCHIP, KVM_IRQ_ROUTING_IRQCHIP, KVM_IRQ_ROUTING_MSI, KVM_IRQCHIP_IOAPIC,
+    KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE, KVM_PIT_SPEAKER_DUMMY, KvmIrqRouting, kvm_enable_cap,
+    kvm_irq_routing_entry, kvm_msi, kvm_pit_config,
+};
+
+use super::shown::Shown;
+use super::trace::{of_accel, told};
+use crate::accel::AccelError;
+use crate::devices::ioapic::Message;
+use crate::irq::{Apics, Controller, GSIS, Route, pc_routes};
+
+/// All controllers, in the kernel.
+pub(super) struct KernelChips(Arc<Shown>);
+
+/// The local APICs, in the kernel.
+pub(super) struct KernelApics {
+    shown: Arc<Shown>,
+    /// What the kernel was last told of the IOAPIC's pins.
+    told: Mutex<Vec<Option<Message>>>,
+}
+
+impl KernelChips {
+    /// Creates them, with the lines of a PC, and the interval timer where the kernel has one.
+    pub(super) fn create(shown: Arc<Shown>, has_timer: bool) -> Result<Self, AccelError> {
+        of_accel("KVM_CREATE_IRQCHIP", shown.fd.create_irq_chip())?;
+        let entries: Vec<_> = pc_routes().into_iter().map(|(gsi, route)| entry(gsi, route)).collect();
+        route(&shown, &entries)?;
+        if has_timer {
+            let config = kvm_pit_config { flags: KVM_PIT_SPEAKER_DUMMY, ..Default::default() };
+            of_accel("KVM_CREATE_PIT2", shown.fd.create_pit2(config))?;
+        }
+        Ok(Self(shown))
+    }
+}
+
+impl Controller for KernelChips {
+    fn set(&self, gsi: u32, level: bool) {
+        // A line that the kernel refuses is one that no table has: the trace tells.
+        let _ = told("KVM_IRQ_LINE", self.0.fd.set_irq_line(gsi, level));
+    }
+
+    fn message(&self, address: u64, data: u32) {
+        signal(&self.0, address, data);
+    }
+}
+
+impl KernelApics {
+    /// Leaves the local APICs alone to the kernel.
+    pub(super) fn create(shown: Arc<Shown>) -> Result<Self, AccelError> {
+        let mut split = kvm_enable_cap { cap: KVM_CAP_SPLIT_IRQCHIP, ..Default::default() };
+        split.args[0] = GSIS.into();
+        of_accel("KVM_ENABLE_CAP", shown.fd.enable_cap(&split))?;
+        Ok(Self { shown, told: Mutex::default() })
+    }
+}
+
+impl Apics for KernelApics {
+    fn message(&self, address: u64, data: u32) {
+        signal(&self.shown, address, data);
+    }
+
+    fn pins(&self, messages: &[Option<Message>]) {
+        let mut held = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if *held == messages {
+            return;
+        }
+        messages.clone_into(&mut held);
+        let entries: Vec<_> = (0..)
+            .zip(messages)
+            .filter_map(|(pin, message)| message.map(|Message { address, data }| (pin, address, data)))
+            .map(|(pin, address, data)| entry(pin, Route::Message { address, data }))
+            .collect();
+        // Without the route an end of interrupt is not told, which the trace shows.
+        let _ = route(&self.shown, &entries);
+    }
+}
+
+fn signal(shown: &Shown, address: u64, data: u32) {
+    let [a, b, c, d, e, f, g, h] = address.to_le_bytes();
+    let message = kvm_msi {
+        address_lo: u32::from_le_bytes([a, b, c, d]),
+        address_hi: u32::from_le_bytes([e, f, g, h]),
+        data,
+        ..Default::default()
+    };
+    // That no processor takes it is no error of the device's.
+    let _ = told("KVM_SIGNAL_MSI", shown.fd.signal_msi(message));
+}
+
+fn route(shown: &Shown, entries: &[kvm_irq_routing_entry]) -> Result<(), AccelError> {
+    let routing = KvmIrqRouting::from_entries(entries)
+        .map_err(|_| AccelError::Missing("a table of so many interrupt routes"))?;
+    of_accel("KVM_SET_GSI_ROUTING", shown.fd.set_gsi_routing(&routing))
+}
+
+fn entry(gsi: u32, route: Route) -> kvm_irq_routing_entry {
+    let mut entry = kvm_irq_routing_entry { gsi, type_: KVM_IRQ_ROUTING_IRQCHIP, ..Default::default() };
+    let (irqchip, pin) = match route {
+        Route::Pic(pin @ 0..8) => (KVM_IRQCHIP_PIC_MASTER, pin),
+        Route::Pic(pin) => (KVM_IRQCHIP_PIC_SLAVE, pin - 8),
+        Route::IoApic(pin) => (KVM_IRQCHIP_IOAPIC, pin),
+        Route::Message { address, data } => {
+            entry.type_ = KVM_IRQ_ROUTING_MSI;
+            let [a, b, c, d, e, f, g, h] = address.to_le_bytes();
+            // SAFETY: every arm of the union is made of integers, so that any can be borrowed; the type names this one.
+            let msi = unsafe { &mut entry.u.msi };
+            msi.address_lo = u32::from_le_bytes([a, b, c, d]);
+            msi.address_hi = u32::from_le_bytes([e, f, g, h]);
+            msi.data = data;
+            return entry;
+        }
+    };
+    // SAFETY: as above.
+    let chip = unsafe { &mut entry.u.irqchip };
+    (chip.irqchip, chip.pin) = (irqchip, pin.into());
+    entry
+}

@@ -1,0 +1,184 @@
+//! The RAM that a guest reaches, and what it has written to: `api.rst` 4.35 "KVM_SET_USER_MEMORY_REGION", 4.8 "KVM_GET_DIRTY_LOG"
+//! and 4.59 "KVM_IOEVENTFD".
+#![expect(unsafe_code, reason = "shows memory of this process to a guest")]
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kvm_bindings::{KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY, kvm_userspace_memory_region};
+use kvm_ioctls::{IoEventAddress, NoDatamatch, VmFd};
+
+use super::trace::of_accel;
+use crate::accel::AccelError;
+use crate::map::{Doorbell, Listener, Target};
+use crate::{Ram, Space, View};
+
+/// A VM's descriptor with the RAM that its guest reaches. Whoever holds the one holds the other: the VM lives as long as its last
+/// descriptor does, those of its vCPUs included.
+pub(super) struct Shown {
+    pub(super) fd: VmFd,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    ram: Option<Ram>,
+    /// By their number; those that are none are free.
+    slots: Vec<Option<Slot>>,
+    tracks: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Slot {
+    block: usize,
+    offset: u64,
+    guest_address: u64,
+    length: u64,
+    is_writable: bool,
+}
+
+const PAGE: u64 = 0x1000;
+
+impl Shown {
+    pub(super) fn new(fd: VmFd) -> Self {
+        Self { fd, held: Mutex::default() }
+    }
+
+    /// Notes writes from now on, or no longer.
+    pub(super) fn track(&self, on: bool) -> Result<(), AccelError> {
+        let mut held = self.lock();
+        held.tracks = on;
+        for number in 0..held.slots.len() {
+            self.put(&held, number)?;
+        }
+        drop(held);
+        // What was written before does not count, in the kernel's bitmap and in this process's.
+        self.take_written().map(drop)
+    }
+
+    /// The pages that the guest and this process have written to since the last time.
+    pub(super) fn take_written(&self) -> Result<Vec<u64>, AccelError> {
+        let held = self.lock();
+        let mut pages = Vec::new();
+        let Some(ram) = held.ram.as_ref() else { return Ok(pages) };
+        let by_us: Vec<_> = (0..ram.blocks().len()).map(|block| ram.take_written(block)).collect();
+        let slots =
+            held.slots.iter().enumerate().filter_map(|(number, slot)| slot.map(|slot| (number, slot)));
+        for (number, slot) in slots {
+            let mut by_guest = Vec::new();
+            if held.tracks && slot.is_writable {
+                let length = usize::try_from(slot.length).unwrap_or(0);
+                let number = u32::try_from(number).unwrap_or(u32::MAX);
+                by_guest = of_accel("KVM_GET_DIRTY_LOG", self.fd.get_dirty_log(number, length))?;
+            }
+            let ours = by_us.get(slot.block).map(Vec::as_slice).unwrap_or_default();
+            let is_written = |page: u64| is_set(&by_guest, page) || is_set(ours, page + slot.offset / PAGE);
+            let written = (0..slot.length / PAGE).filter(|page| is_written(*page));
+            pages.extend(written.map(|page| slot.guest_address + page * PAGE));
+        }
+        pages.sort_unstable();
+        pages.dedup();
+        Ok(pages)
+    }
+
+    fn show(&self, ram: &Ram, view: &View) -> Result<(), AccelError> {
+        let mut held = self.lock();
+        held.ram.get_or_insert_with(|| ram.clone());
+        let wanted: Vec<Slot> = view.ranges().iter().filter_map(Slot::of).collect();
+        for number in 0..held.slots.len() {
+            if held.slots[number].is_some_and(|slot| !wanted.contains(&slot)) {
+                self.take_away(number)?;
+                held.slots[number] = None;
+            }
+        }
+        for slot in wanted {
+            if held.slots.contains(&Some(slot)) {
+                continue;
+            }
+            let number = held.slots.iter().position(Option::is_none).unwrap_or(held.slots.len());
+            if number == held.slots.len() {
+                held.slots.push(None);
+            }
+            held.slots[number] = Some(slot);
+            self.put(&held, number)?;
+        }
+        Ok(())
+    }
+
+    /// Shows the slot of this number as it is now.
+    fn put(&self, held: &Held, number: usize) -> Result<(), AccelError> {
+        let (Some(ram), Some(Some(slot))) = (&held.ram, held.slots.get(number)) else { return Ok(()) };
+        let blocks = ram.blocks();
+        let block = blocks
+            .get(slot.block)
+            .filter(|block| slot.offset.checked_add(slot.length).is_some_and(|end| end <= block.length));
+        let Some(block) = block else { return Ok(()) };
+        let tracks = if held.tracks { KVM_MEM_LOG_DIRTY_PAGES } else { 0 };
+        let region = kvm_userspace_memory_region {
+            slot: u32::try_from(number).unwrap_or(u32::MAX),
+            flags: tracks | if slot.is_writable { 0 } else { KVM_MEM_READONLY },
+            guest_phys_addr: slot.guest_address,
+            memory_size: slot.length,
+            userspace_addr: block.host_address + slot.offset,
+        };
+        // SAFETY: the slot lies within a block, which is a mapping of its own, and is kept for as long as a descriptor of the VM is
+        // open; this process reaches it by volatile access alone.
+        of_accel("KVM_SET_USER_MEMORY_REGION", unsafe { self.fd.set_user_memory_region(region) })
+    }
+
+    fn take_away(&self, number: usize) -> Result<(), AccelError> {
+        let slot = u32::try_from(number).unwrap_or(u32::MAX);
+        let nothing = kvm_userspace_memory_region { slot, ..Default::default() };
+        // SAFETY: a size of zero takes the slot away.
+        of_accel("KVM_SET_USER_MEMORY_REGION", unsafe { self.fd.set_user_memory_region(nothing) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slot {
+    /// What of a range of the map is RAM in whole pages.
+    fn of(range: &crate::Range) -> Option<Self> {
+        let Target::Ram { block, offset, writable } = range.target else { return None };
+        let length = (range.last - range.first).checked_add(1)?;
+        let whole = [range.first, length, offset].iter().all(|number| number % PAGE == 0);
+        whole.then_some(Self { block, offset, guest_address: range.first, length, is_writable: writable })
+    }
+}
+
+/// Keeps what KVM shows as the map has it.
+pub(super) struct KvmListener {
+    pub(super) shown: Arc<Shown>,
+    pub(super) ram: Ram,
+}
+
+impl Listener for KvmListener {
+    fn memory(&mut self, view: &View) -> Result<(), AccelError> {
+        self.shown.show(&self.ram, view)
+    }
+
+    fn doorbell(&mut self, doorbell: &Doorbell) -> Result<(), AccelError> {
+        let address = match doorbell.space {
+            Space::Ports => IoEventAddress::Pio(doorbell.address),
+            Space::Memory => IoEventAddress::Mmio(doorbell.address),
+        };
+        let (fd, vm) = (&doorbell.fd, &self.shown.fd);
+        // The width goes by the type; what no type stands for is left to the bus.
+        let [a, b, c, d, e, f, g, h] = doorbell.data.unwrap_or(0).to_le_bytes();
+        let result = match (doorbell.width, doorbell.data) {
+            (_, None) => vm.register_ioevent(fd, &address, NoDatamatch),
+            (1, _) => vm.register_ioevent(fd, &address, a),
+            (2, _) => vm.register_ioevent(fd, &address, u16::from_le_bytes([a, b])),
+            (4, _) => vm.register_ioevent(fd, &address, u32::from_le_bytes([a, b, c, d])),
+            (8, _) => vm.register_ioevent(fd, &address, u64::from_le_bytes([a, b, c, d, e, f, g, h])),
+            _ => return Ok(()),
+        };
+        of_accel("KVM_IOEVENTFD", result)
+    }
+}
+
+fn is_set(bitmap: &[u64], bit: u64) -> bool {
+    let word = usize::try_from(bit / 64).ok().and_then(|word| bitmap.get(word));
+    word.is_some_and(|word| word >> (bit % 64) & 1 != 0)
+}

@@ -1,0 +1,160 @@
+//! Makes the machine that the options ask for.
+
+use std::fs::File;
+use std::io::{self, Write};
+
+use super::options::{Options, processors, size};
+use crate::{
+    Builder, Console, IrqChip, Machine, Region, accel, device_classes, machine_class, machine_classes,
+};
+
+/// What `-machine` and its relatives say.
+struct Wanted {
+    machine: String,
+    accel: String,
+    irqchip: IrqChip,
+}
+
+/// The machine, or one sentence that says why there is none.
+pub(super) fn build(options: &Options) -> Result<Machine, String> {
+    let wanted = Wanted::of(options)?;
+    let memory =
+        size(&options.memory).ok_or_else(|| format!("there is no memory of \"{}\"", options.memory))?;
+    let cpus = processors(&options.smp)
+        .ok_or_else(|| format!("there are no \"{}\" processors: there may be 1 to 255", options.smp))?;
+    check(options)?;
+    let class = machine_class(&wanted.machine).ok_or_else(|| {
+        let known: Vec<_> = machine_classes().iter().map(|class| class.name).collect();
+        format!("there is no machine \"{}\": there is {}", wanted.machine, known.join(", "))
+    })?;
+    let (_, hypervisor) = accel::open(&wanted.accel).map_err(|error| format!("cannot {error}"))?;
+    let builder = Builder::with_cpus(hypervisor, memory, cpus, wanted.irqchip);
+    let mut builder = builder
+        .and_then(class.furnish)
+        .map_err(|error| format!("cannot build a {}: cannot {error}", class.name))?;
+    for device in &options.device {
+        builder = add(builder, device)?;
+    }
+    for (number, _) in options.serial.iter().enumerate().skip(1) {
+        builder = add(builder, &format!("com{}", number + 1))?;
+    }
+    connect(&builder, options)?;
+    builder.build().map_err(|error| format!("cannot build a {}: cannot {error}", class.name))
+}
+
+/// The devices that there are, in QEMU's form.
+pub(super) fn devices() -> String {
+    let lines = device_classes()
+        .into_iter()
+        .map(|class| format!("name \"{}\", desc \"{}\"\n", class.name, class.about));
+    lines.collect()
+}
+
+impl Wanted {
+    fn of(options: &Options) -> Result<Self, String> {
+        let mut wanted = Self { machine: "pc".to_owned(), accel: "kvm".to_owned(), irqchip: IrqChip::Kernel };
+        let mut irqchip = None;
+        for part in options.machine.iter().flat_map(|machine| machine.split(',')) {
+            match part.split_once('=') {
+                None | Some(("type", _)) => part.trim_start_matches("type=").clone_into(&mut wanted.machine),
+                Some(("accel", accel)) => wanted.accel = accel.replace(':', ","),
+                Some(("kernel_irqchip" | "kernel-irqchip" | "irqchip", place)) => irqchip = Some(place),
+                Some((name, _)) => {
+                    return Err(format!("a machine has no \"{name}\": there is accel, kernel_irqchip"));
+                }
+            }
+        }
+        if !options.accel.is_empty() {
+            wanted.accel = options.accel.join(",");
+        }
+        // Without a kernel's controllers there are only ours.
+        let default = if wanted.accel.starts_with("qtest") { "user" } else { "kernel" };
+        wanted.irqchip = options.irqchip.as_deref().or(irqchip).unwrap_or(default).parse()?;
+        Ok(wanted)
+    }
+}
+
+/// Refuses what there is only one kind of if another is asked for. Until there are processor models, a processor is what the accel
+/// supports.
+fn check(options: &Options) -> Result<(), String> {
+    let model = options.cpu.split(',').next().unwrap_or_default();
+    if !matches!(model, "host" | "max") {
+        return Err(format!("there is no processor \"{model}\": there is host, max"));
+    }
+    for (what, kind) in [("display", &options.display), ("monitor", &options.monitor)] {
+        if kind != "none" {
+            return Err(format!("there is no {what} \"{kind}\": there is none"));
+        }
+    }
+    match options.global.iter().find(|global| !global.contains('=')) {
+        Some(global) => Err(format!("\"{global}\" sets no property")),
+        None => Ok(()),
+    }
+}
+
+/// Adds what a `-device` says: a name, and with commas where it is to be.
+fn add(builder: Builder, device: &str) -> Result<Builder, String> {
+    let mut words = device.split(',');
+    let name = words.next().unwrap_or_default();
+    let (mut base, mut size) = (None, 1);
+    for word in words {
+        let value = |text: &str| {
+            let hex = text.strip_prefix("0x").map(|hex| u16::from_str_radix(hex, 16).ok());
+            hex.unwrap_or_else(|| text.parse().ok()).ok_or_else(|| format!("\"{word}\" says no port"))
+        };
+        match word.split_once('=') {
+            Some(("iobase", text)) => base = Some(value(text)?),
+            Some(("iosize", text)) => size = value(text)?,
+            Some(("chardev" | "id", _)) => {}
+            _ => return Err(format!("a {name} has no \"{word}\": there is iobase, iosize")),
+        }
+    }
+    let added = match base {
+        None => builder.model(name),
+        Some(base) => {
+            let region = Region::ports(base, base.saturating_add(size.max(1) - 1));
+            builder.model_at(name, name, &[region])
+        }
+    };
+    added.map_err(|error| format!("cannot {error}"))
+}
+
+/// Connects the serial ports and the debug port.
+fn connect(builder: &Builder, options: &Options) -> Result<(), String> {
+    let wires = builder.wires();
+    let default = if reads_terminal(options) { "stdio" } else { "null" };
+    let first = options.serial.first().map_or(default, String::as_str);
+    let ports = [first].into_iter().chain(options.serial.iter().skip(1).map(String::as_str));
+    for (port, place) in wires.serial.iter().zip(ports) {
+        lead(port, place)?;
+    }
+    match &options.debugcon {
+        Some(place) => lead(&wires.console, place),
+        None => Ok(()),
+    }
+}
+
+fn lead(console: &Console, place: &str) -> Result<(), String> {
+    let to: Box<dyn Write + Send> = match place.trim_start_matches("mon:") {
+        "stdio" => Box::new(io::stdout()),
+        "null" | "none" => Box::new(io::sink()),
+        place => match place.strip_prefix("file:") {
+            Some(name) => {
+                Box::new(File::create(name).map_err(|error| format!("cannot write to {name}: {error}"))?)
+            }
+            None => {
+                return Err(format!("a port cannot lead to \"{place}\": there is stdio, null, file:FILE"));
+            }
+        },
+    };
+    console.send_to(to);
+    Ok(())
+}
+
+/// Whether the terminal is the first serial port's.
+pub(super) fn reads_terminal(options: &Options) -> bool {
+    match options.serial.first() {
+        Some(place) => place.trim_start_matches("mon:") == "stdio",
+        None => options.nographic || !options.nodefaults && options.qtest.is_none(),
+    }
+}

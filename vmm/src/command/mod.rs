@@ -1,0 +1,8 @@
+//! The machine as a program: `assay boot`, in QEMU's spelling of the options.
+
+mod build;
+mod options;
+mod run;
+mod terminal;
+
+pub use run::boot;

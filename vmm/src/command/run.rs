@@ -1,0 +1,121 @@
+//! Runs the machine until its end, and says by a status how that was.
+
+use std::ffi::OsString;
+use std::io::{self, BufReader, IsTerminal as _};
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::ExitCode;
+
+use super::build::{build, devices, reads_terminal};
+use super::options::Options;
+use super::terminal::{Escape, Raw};
+use crate::boot::{Boot, File, load};
+use crate::qtest::Session;
+use crate::{End, Input, Limit, Machine};
+
+/// Boots what the words behind the program's name say. The status is what the guest's exit device says, 0 after a stop or a reset
+/// that is not followed, 1 where there is no machine, 2 where the words make no sense.
+pub fn boot(typed: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let options = match Options::read(typed) {
+        Ok(options) => options,
+        Err(error) => {
+            // Where there is nobody to tell, there is nothing to be told.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
+    };
+    if options.device.iter().any(|device| device == "?" || device == "help") {
+        print!("{}", devices());
+        return ExitCode::SUCCESS;
+    }
+    match run(&options) {
+        Ok(status) => ExitCode::from(status),
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<u8, String> {
+    if options.trace {
+        super::terminal::trace_ioctls();
+    }
+    let boot = match &options.kernel {
+        Some(kernel) => Some(Boot {
+            kernel: File::read(kernel).map_err(sentence)?,
+            initrd: options.initrd.as_deref().map(File::read).transpose().map_err(sentence)?,
+            append: options.append.clone(),
+        }),
+        None if options.qtest.is_some() => None,
+        None => return Err("there is nothing to boot: -kernel FILE says what".to_owned()),
+    };
+    let mut machine = build(options)?;
+    if let Some(boot) = &boot {
+        load(&mut machine, boot).map_err(sentence)?;
+    }
+    let end = match &options.qtest {
+        Some(place) => converse(&machine, place)?,
+        None => run_to_the_end(&mut machine, boot.as_ref(), options)?,
+    };
+    Ok(match end {
+        End::Exited { status } => u8::try_from(status & 0xff).unwrap_or(u8::MAX),
+        End::Panicked => 1,
+        _ => 0,
+    })
+}
+
+fn run_to_the_end(machine: &mut Machine, boot: Option<&Boot>, options: &Options) -> Result<End, String> {
+    let _raw = reads_terminal(options).then(|| read_terminal(machine)).transpose()?;
+    loop {
+        match machine.run(Limit::default()).map_err(sentence)? {
+            End::Reset if !options.no_reboot => {
+                machine.reset().map_err(sentence)?;
+                if let Some(boot) = boot {
+                    load(machine, boot).map_err(sentence)?;
+                }
+            }
+            end => return Ok(end),
+        }
+    }
+}
+
+/// Has what is typed on standard input go to the first serial port: byte by byte, where it is a terminal.
+fn read_terminal(machine: &mut Machine) -> Result<Option<Raw>, String> {
+    let standard = io::stdin();
+    let from = standard.as_fd().try_clone_to_owned().map_err(|error| format!("cannot read: {error}"))?;
+    let is_terminal = standard.is_terminal();
+    let mut escape = Escape::default();
+    let to = machine.wires().serial[0].clone();
+    let filter = Box::new(move |bytes: &mut Vec<u8>| is_terminal && escape.filter(bytes));
+    machine.add_input(Input { from, to, filter });
+    is_terminal.then(Raw::enter).transpose().map_err(|error| format!("cannot read byte by byte: {error}"))
+}
+
+/// Speaks QEMU's text protocol.
+fn converse(machine: &Machine, place: &str) -> Result<End, String> {
+    let cannot = |error: io::Error| format!("cannot speak at {place}: {error}");
+    let mut session = Session::new(machine);
+    if place == "stdio" {
+        return session.serve(io::stdin().lock(), io::stdout().lock()).map_err(cannot);
+    }
+    let mut words = place
+        .strip_prefix("unix:")
+        .ok_or_else(|| {
+            format!("a conversation cannot be at \"{place}\": there is stdio, unix:PATH, unix:PATH,server=on")
+        })?
+        .split(',');
+    let path = words.next().unwrap_or_default();
+    let is_server = words.any(|word| matches!(word, "server" | "server=on"));
+    let stream = if is_server {
+        UnixListener::bind(path).and_then(|listener| listener.accept().map(|(stream, _)| stream))
+    } else {
+        UnixStream::connect(path)
+    };
+    let stream = stream.map_err(cannot)?;
+    session.serve(BufReader::new(stream.try_clone().map_err(cannot)?), stream).map_err(cannot)
+}
+
+fn sentence(error: impl std::error::Error) -> String {
+    format!("cannot {error}")
+}

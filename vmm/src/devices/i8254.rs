@@ -1,0 +1,163 @@
+//! The Intel 8254 interval timer with the gate and speaker port 0x61 of a PC: 8254 data sheet (231164).
+
+mod counter;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::clock::{Clock, nanos, periods};
+use crate::irq::Line;
+use crate::{Access, Device, Region};
+use counter::Counter;
+
+crate::device!(
+    "i8254",
+    "the interval timer at port 0x40, and port 0x61",
+    [Region::ports(0x40, 0x43).by(1), Region::ports(0x61, 0x61).by(1)],
+    |wires| Box::new(I8254 {
+        state: State::default(),
+        polled: 0,
+        clock: wires.clock.clone(),
+        line: wires.interrupts.line(0)
+    })
+);
+
+/// What its counters count.
+const HERTZ: u64 = 1_193_182;
+/// Which counter the gate and the speaker of port 0x61 are at.
+const SPEAKER: usize = 2;
+/// How long one refresh of dynamic memory takes, which bit 4 of port 0x61 shows: 15 microseconds.
+const REFRESH: u64 = 15_000;
+
+struct I8254 {
+    state: State,
+    /// The count of ticks when the line was last set.
+    polled: u64,
+    clock: Clock,
+    line: Line,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct State {
+    counters: [Counter; 3],
+    /// Bits 0 and 1 of port 0x61: the gate, and whether the speaker is on.
+    speaker: u8,
+}
+
+impl I8254 {
+    fn tick(&self) -> u64 {
+        periods(self.clock.now(), HERTZ)
+    }
+
+    /// Lets the interrupt line follow the first counter's output: with an edge for any number of them that have been missed.
+    fn settle(&mut self, tick: u64) {
+        let timer = &mut self.state.counters[0];
+        if timer.rises_within(self.polled, tick) {
+            self.line.set(false);
+            self.line.set(true);
+        }
+        timer.catch_up(tick);
+        self.line.set(timer.output(tick));
+        self.polled = tick;
+        if let Some(next) = timer.next_rise(tick) {
+            self.clock.wake_at(nanos(next, HERTZ));
+        }
+    }
+
+    /// The control word: data sheet, "programming the 8254" and "read-back command".
+    fn control(&mut self, word: u8, tick: u64) {
+        let select = usize::from(word >> 6);
+        if let Some(counter) = self.state.counters.get_mut(select) {
+            return match word >> 4 & 3 {
+                0 => counter.latch_count(tick),
+                _ => counter.set_mode(word, tick, gate(select, self.state.speaker)),
+            };
+        }
+        for (index, counter) in self.state.counters.iter_mut().enumerate() {
+            if word & 2 << index != 0 {
+                if word & 0x20 == 0 {
+                    counter.latch_count(tick);
+                }
+                if word & 0x10 == 0 {
+                    counter.latch_status(tick);
+                }
+            }
+        }
+    }
+
+    fn speaker(&self, tick: u64) -> u8 {
+        let refresh = u8::from(self.clock.now() / REFRESH % 2 == 1);
+        let output = u8::from(self.state.counters[SPEAKER].output(tick));
+        self.state.speaker | refresh << 4 | output << 5
+    }
+}
+
+/// Whether a counter's gate is open: only that of the speaker can be shut.
+fn gate(counter: usize, speaker: u8) -> bool {
+    counter != SPEAKER || speaker & 1 != 0
+}
+
+impl Device for I8254 {
+    fn read(&mut self, region: usize, offset: u64, data: &mut [u8]) -> Access {
+        let [byte] = data else { return Access::BadWidth };
+        let tick = self.tick();
+        self.settle(tick);
+        let counter = usize::try_from(offset).ok().and_then(|index| self.state.counters.get_mut(index));
+        match (region, counter) {
+            (1, _) => {
+                self.state.counters[SPEAKER].catch_up(tick);
+                *byte = self.speaker(tick);
+            }
+            (_, Some(counter)) => {
+                counter.catch_up(tick);
+                *byte = counter.read(tick);
+            }
+            // The control word cannot be read back.
+            _ => return Access::NoRegister,
+        }
+        Access::Done
+    }
+
+    fn write(&mut self, region: usize, offset: u64, data: &[u8]) -> Access {
+        let [byte] = *data else { return Access::BadWidth };
+        let tick = self.tick();
+        self.settle(tick);
+        self.state.counters.iter_mut().for_each(|counter| counter.catch_up(tick));
+        let index = usize::try_from(offset).unwrap_or(usize::MAX);
+        let speaker = self.state.speaker;
+        match (region, self.state.counters.get_mut(index)) {
+            (1, _) => {
+                self.state.speaker = byte & 3;
+                self.state.counters[SPEAKER].set_gate(gate(SPEAKER, byte), tick);
+            }
+            (_, Some(counter)) => counter.write(byte, tick, gate(index, speaker)),
+            _ => self.control(byte, tick),
+        }
+        self.settle(tick);
+        Access::Done
+    }
+
+    fn poll(&mut self) {
+        self.settle(self.tick());
+    }
+
+    fn reset(&mut self) {
+        self.state = State::default();
+        self.polled = self.tick();
+        self.settle(self.polled);
+    }
+
+    fn state(&self) -> Result<Value, serde_json::Error> {
+        serde_json::to_value(&self.state)
+    }
+
+    fn load(&mut self, state: Value) -> Result<(), serde_json::Error> {
+        let mut loaded: State = serde_json::from_value(state)?;
+        loaded.counters.iter_mut().for_each(Counter::be_possible);
+        self.state = loaded;
+        self.polled = self.tick();
+        self.settle(self.polled);
+        Ok(())
+    }
+}

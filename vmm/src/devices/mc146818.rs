@@ -1,0 +1,253 @@
+//! The MC146818 real-time clock and its CMOS memory: MC146818 data sheet (ADI-856R3).
+
+mod calendar;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::clock::{Clock, Nanos, nanos, periods};
+use crate::irq::Line;
+use crate::{Access, Device, Region};
+use calendar::Form;
+
+crate::device!(
+    "mc146818",
+    "the real-time clock and CMOS memory at port 0x70",
+    [Region::ports(0x70, 0x71).by(1)],
+    |wires| {
+        let mut rtc = Mc146818 {
+            state: State::new(),
+            clock: wires.clock.clone(),
+            line: wires.interrupts.line(8),
+            memory: wires.ram.size(),
+            cpus: wires.cpus,
+        };
+        rtc.reset();
+        Box::new(rtc)
+    }
+);
+
+struct Mc146818 {
+    state: State,
+    clock: Clock,
+    line: Line,
+    /// How much RAM there is, which firmware looks up here.
+    memory: u64,
+    cpus: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct State {
+    selected: u8,
+    /// Registers and memory, 128 bytes.
+    cells: Vec<u8>,
+    /// The last second that is counted in the cells.
+    second: Nanos,
+    /// Up to when periodic interrupts are counted.
+    periodic: Nanos,
+}
+
+const CELLS: usize = 128;
+const SECOND: Nanos = 1_000_000_000;
+/// How long before each update UIP warns of it, and how long an update takes with a crystal of 32 kHz.
+const UPDATE: Nanos = 244_000 + 1_984_000;
+/// What the divider counts.
+const HERTZ: u64 = 32_768;
+
+const A: usize = 0xa;
+const B: usize = 0xb;
+const C: usize = 0xc;
+const D: usize = 0xd;
+/// Of register B: SET, and the three interrupts in the places that they have in register C.
+const SET: u8 = 0x80;
+const PERIODIC: u8 = 0x40;
+const ALARM: u8 = 0x20;
+const ENDED: u8 = 0x10;
+const ALL: u8 = PERIODIC | ALARM | ENDED;
+/// Of register A: update in progress. Of C: an interrupt is asked for. Of D: time and memory are valid.
+const UIP: u8 = 0x80;
+const IRQF: u8 = 0x80;
+const VALID: u8 = 0x80;
+
+impl State {
+    fn new() -> Self {
+        Self { selected: 0, cells: vec![0; CELLS], second: 0, periodic: 0 }
+    }
+
+    fn form(&self) -> Form {
+        Form { is_binary: self.cells[B] & 4 != 0, is_24_hours: self.cells[B] & 2 != 0 }
+    }
+
+    /// Whether seconds are counted: not while they are being set, and only with the divider in its 32 kHz position.
+    fn runs(&self) -> bool {
+        self.cells[B] & SET == 0 && self.cells[A] & 0x70 == 0x20
+    }
+
+    /// How many ticks of the divider a periodic interrupt has.
+    fn rate(&self) -> Option<u64> {
+        match self.cells[A] & 0xf {
+            0 => None,
+            rate @ 1..=2 => Some(1 << (rate + 6)),
+            rate => Some(1 << (rate - 1)),
+        }
+    }
+
+    /// Counts what has passed up to `now`.
+    fn catch_up(&mut self, now: Nanos) {
+        let seconds = now.saturating_sub(self.second) / SECOND;
+        self.second += seconds * SECOND;
+        if seconds > 0 && self.runs() {
+            let form = self.form();
+            if calendar::alarm_within(&self.cells, form, seconds) {
+                self.cells[C] |= ALARM;
+            }
+            calendar::add(&mut self.cells, form, seconds);
+            self.cells[C] |= ENDED;
+        }
+        if let Some(rate) = self.rate() {
+            let (before, ticks) = (periods(self.periodic, HERTZ), periods(now, HERTZ));
+            if before / rate != ticks / rate {
+                self.cells[C] |= PERIODIC;
+            }
+        }
+        self.periodic = self.periodic.max(now);
+        let asks = self.cells[B] & self.cells[C] & ALL != 0;
+        self.cells[C] = self.cells[C] & ALL | if asks { IRQF } else { 0 };
+    }
+
+    /// When something happens next that may interrupt.
+    fn deadline(&self, now: Nanos) -> Option<Nanos> {
+        let update = self.cells[B] & (ALARM | ENDED) != 0 && self.runs();
+        let update = update.then(|| self.second.saturating_add(SECOND));
+        let rate = self.rate().filter(|_| self.cells[B] & PERIODIC != 0);
+        let periodic = rate.map(|rate| nanos((periods(now, HERTZ) / rate + 1) * rate, HERTZ));
+        [update, periodic].into_iter().flatten().min()
+    }
+
+    fn read(&mut self, now: Nanos) -> u8 {
+        let index = usize::from(self.selected);
+        match index {
+            A => {
+                let left = self.second.saturating_add(SECOND).saturating_sub(now);
+                let is_updating = self.runs() && left <= UPDATE;
+                self.cells[A] | if is_updating { UIP } else { 0 }
+            }
+            C => std::mem::take(&mut self.cells[C]),
+            D => VALID,
+            _ => self.cells.get(index).copied().unwrap_or(0xff),
+        }
+    }
+
+    fn write(&mut self, byte: u8, now: Nanos) {
+        let index = usize::from(self.selected);
+        match index {
+            A => {
+                let ran = self.runs();
+                self.cells[A] = byte & !UIP;
+                if !ran && self.runs() {
+                    // The first update comes half a second after the divider is let go: data sheet, "divider control".
+                    self.second = now.saturating_sub(SECOND / 2);
+                }
+            }
+            // SET takes the interrupt at the end of an update away.
+            B => self.cells[B] = if byte & SET != 0 { byte & !ENDED } else { byte },
+            C | D => {}
+            _ => {
+                if let Some(cell) = self.cells.get_mut(index) {
+                    *cell = byte;
+                }
+            }
+        }
+    }
+}
+
+impl Mc146818 {
+    fn settle(&mut self) -> Nanos {
+        let now = self.clock.now();
+        self.state.catch_up(now);
+        self.line.set(self.state.cells[C] & IRQF != 0);
+        if let Some(next) = self.state.deadline(now) {
+            self.clock.wake_at(next);
+        }
+        now
+    }
+
+    /// What firmware reads of how much memory there is, and how many processors.
+    fn fill(&mut self) {
+        let mut put = |index: usize, value: u64| {
+            let value = u16::try_from(value).unwrap_or(u16::MAX).to_le_bytes();
+            self.state.cells[index..index + 2].copy_from_slice(&value);
+        };
+        let below = self.memory.min(crate::Ram::HOLE);
+        put(0x15, 640);
+        let extended = (below.saturating_sub(1 << 20) >> 10).min(0xffff);
+        put(0x17, extended);
+        put(0x30, extended);
+        put(0x34, (below.saturating_sub(16 << 20) >> 16).min(0xffff));
+        let [a, b, c, ..] = (self.memory.saturating_sub(crate::Ram::HOLE) >> 16).to_le_bytes();
+        self.state.cells[0x5b..0x5e].copy_from_slice(&[a, b, c]);
+        self.state.cells[0x5f] = u8::try_from(self.cpus.saturating_sub(1)).unwrap_or(u8::MAX);
+        // Equipment: an FPU, a PS/2 mouse port, no disk drives.
+        self.state.cells[0x14] = 0x06;
+        // Boots from disk first.
+        self.state.cells[0x3d] = 0x02;
+    }
+}
+
+impl Device for Mc146818 {
+    fn read(&mut self, _: usize, offset: u64, data: &mut [u8]) -> Access {
+        let [byte] = data else { return Access::BadWidth };
+        if offset == 0 {
+            // The index can only be written.
+            return Access::NoRegister;
+        }
+        let now = self.settle();
+        *byte = self.state.read(now);
+        self.settle();
+        Access::Done
+    }
+
+    fn write(&mut self, _: usize, offset: u64, data: &[u8]) -> Access {
+        let [byte] = *data else { return Access::BadWidth };
+        let now = self.settle();
+        match offset {
+            // Bit 7 shuts NMI off, which nothing raises through the port.
+            0 => self.state.selected = byte & 0x7f,
+            _ => self.state.write(byte, now),
+        }
+        self.settle();
+        Access::Done
+    }
+
+    fn poll(&mut self) {
+        self.settle();
+    }
+
+    /// The clock is on a battery: it shows the host's time, and goes on.
+    fn reset(&mut self) {
+        let now = self.clock.now();
+        self.state = State::new();
+        self.state.cells[A] = 0x26;
+        self.state.cells[B] = 0x02;
+        (self.state.second, self.state.periodic) = (now, now);
+        let form = self.state.form();
+        calendar::set(&mut self.state.cells, form, self.clock.wall());
+        self.fill();
+        self.settle();
+    }
+
+    fn state(&self) -> Result<Value, serde_json::Error> {
+        serde_json::to_value(&self.state)
+    }
+
+    fn load(&mut self, state: Value) -> Result<(), serde_json::Error> {
+        let loaded: State = serde_json::from_value(state)?;
+        if loaded.cells.len() != CELLS {
+            return Err(serde::de::Error::custom("it has another number of cells"));
+        }
+        self.state = loaded;
+        self.settle();
+        Ok(())
+    }
+}

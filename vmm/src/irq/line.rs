@@ -1,0 +1,145 @@
+//! Interrupt lines, by their global number (GSI). Several devices may drive one: it is high as long as any of them holds it so.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// Where interrupt lines end.
+pub trait Controller: Send + Sync {
+    /// The line of this number changes its level.
+    fn set(&self, gsi: u32, level: bool);
+
+    /// A device writes a message.
+    fn message(&self, address: u64, data: u32);
+}
+
+/// All interrupt lines of a machine. Clones are the same lines.
+#[derive(Clone, Default)]
+pub struct Interrupts(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    held: Mutex<Held>,
+    controller: OnceLock<Arc<dyn Controller>>,
+}
+
+#[derive(Default)]
+struct Held {
+    /// How many hold each line high.
+    by: Vec<u32>,
+    /// What lines have done since somebody last looked, once somebody watches.
+    watched: Option<Vec<(u32, bool)>>,
+    /// Whether changes go to the watcher alone.
+    is_cut: bool,
+}
+
+/// One device's end of a line, low at first. A line that is dropped is let go.
+pub struct Line {
+    gsi: u32,
+    level: bool,
+    lines: Interrupts,
+}
+
+impl Interrupts {
+    /// A device's end of the line of this number.
+    pub fn line(&self, gsi: u32) -> Line {
+        Line { gsi, level: false, lines: self.clone() }
+    }
+
+    /// Lets the lines end at a controller: the first that is given.
+    pub fn connect(&self, controller: Arc<dyn Controller>) {
+        let _ = self.0.controller.set(controller);
+    }
+
+    /// Writes a message for a device.
+    pub fn message(&self, address: u64, data: u32) {
+        if let Some(controller) = self.0.controller.get() {
+            controller.message(address, data);
+        }
+    }
+
+    /// Keeps what lines do from now on for [`Interrupts::seen`], and keeps it from the controller as well if `cut`.
+    pub fn watch(&self, cut: bool) {
+        let mut held = self.lock();
+        held.watched.get_or_insert_default();
+        held.is_cut |= cut;
+    }
+
+    /// What lines have done since the last time: which, and whether it went high.
+    pub fn seen(&self) -> Vec<(u32, bool)> {
+        self.lock().watched.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    fn hold(&self, gsi: u32, level: bool) {
+        let mut held = self.lock();
+        let index = usize::try_from(gsi).unwrap_or(usize::MAX);
+        if index >= MOST {
+            return;
+        }
+        if held.by.len() <= index {
+            held.by.resize(index + 1, 0);
+        }
+        let before = held.by[index];
+        held.by[index] = if level { before.saturating_add(1) } else { before.saturating_sub(1) };
+        if (before > 0) == (held.by[index] > 0) {
+            return;
+        }
+        if let Some(watched) = &mut held.watched
+            && watched.len() < MOST_SEEN
+        {
+            watched.push((gsi, level));
+        }
+        // The lock is kept, so that a controller sees the changes of a line in their order.
+        if !held.is_cut
+            && let Some(controller) = self.0.controller.get()
+        {
+            controller.set(gsi, level);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// More lines than KVM can route.
+const MOST: usize = 4096;
+/// A watcher that never looks does not cost more than this.
+const MOST_SEEN: usize = 0x1_0000;
+
+impl Line {
+    /// Holds the line high or lets it go.
+    pub fn set(&mut self, level: bool) {
+        if std::mem::replace(&mut self.level, level) != level {
+            self.lines.hold(self.gsi, level);
+        }
+    }
+
+    /// Whether this end holds the line high.
+    pub fn is_high(&self) -> bool {
+        self.level
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.set(false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Interrupts;
+
+    #[test]
+    fn a_shared_line_is_high_as_long_as_one_holds_it() {
+        let lines = Interrupts::default();
+        lines.watch(false);
+        let (mut one, mut other) = (lines.line(4), lines.line(4));
+        one.set(true);
+        one.set(true);
+        other.set(true);
+        one.set(false);
+        assert_eq!(lines.seen(), [(4, true)]);
+        drop(other);
+        assert_eq!(lines.seen(), [(4, false)]);
+    }
+}

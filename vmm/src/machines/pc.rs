@@ -1,0 +1,25 @@
+//! A PC: memory around the hole below 4 GiB, interrupt controllers, and the devices of the ISA bus.
+
+use crate::{BuildError, Builder, IrqChip};
+
+crate::machine!("pc", "a PC: interrupt controllers, timers, a serial port, a keyboard", furnish);
+
+/// What every PC has; what QEMU's has only when it is asked for is asked for here as well.
+const DEVICES: [&str; 6] = ["com1", "fw-cfg", "i8042", "mc146818", "port80", "port92"];
+
+fn furnish(builder: Builder) -> Result<Builder, BuildError> {
+    let mut builder = builder.irqchip()?;
+    if matches!(builder.irqchip_kind(), IrqChip::User | IrqChip::Split) {
+        builder = builder.model("i8259")?.model("ioapic")?;
+    }
+    if builder.irqchip_kind() == IrqChip::User {
+        builder = builder.model("local-apic")?;
+    }
+    if !builder.has_timer() {
+        builder = builder.model("i8254")?;
+    }
+    for name in DEVICES {
+        builder = builder.model(name)?;
+    }
+    Ok(builder)
+}

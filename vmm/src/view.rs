@@ -1,0 +1,67 @@
+//! What an address space looks like when every overlap is decided: ranges one behind the other, each with one owner.
+
+use crate::Space;
+use crate::map::{Mapping, Target};
+
+/// A range of addresses with one owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// The first address.
+    pub first: u64,
+    /// The last.
+    pub last: u64,
+    /// What answers at `first`.
+    pub target: Target,
+    /// How many bytes an access takes at once.
+    pub(crate) widest: usize,
+}
+
+/// An address space with every overlap decided, ascending.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct View(Vec<Range>);
+
+impl View {
+    /// What is seen of `mappings` in `space`: at each address the enabled one of the highest priority.
+    pub(crate) fn of(mappings: &[Mapping], space: Space) -> Self {
+        let seen: Vec<_> =
+            mappings.iter().filter(|mapping| mapping.enabled && mapping.region.space == space).collect();
+        let mut starts: Vec<u64> = seen.iter().map(|mapping| mapping.region.first).collect();
+        starts.extend(seen.iter().filter_map(|mapping| mapping.region.last.checked_add(1)));
+        starts.sort_unstable();
+        starts.dedup();
+        let mut ranges: Vec<Range> = Vec::new();
+        for (index, &first) in starts.iter().enumerate() {
+            let over = seen.iter().filter(|mapping| mapping.region.contains(first));
+            let Some(owner) = over.max_by_key(|mapping| mapping.priority) else { continue };
+            let last = starts.get(index + 1).map_or(owner.region.last, |next| next - 1);
+            let target = owner.target.at(first - owner.region.first);
+            match ranges.last_mut() {
+                Some(before) if before.goes_on_with(first, target, owner.region.widest) => before.last = last,
+                _ => ranges.push(Range { first, last, target, widest: owner.region.widest }),
+            }
+        }
+        Self(ranges)
+    }
+
+    /// The ranges, ascending.
+    pub fn ranges(&self) -> &[Range] {
+        &self.0
+    }
+
+    /// The range that holds `address`; otherwise where the next begins, if there is one.
+    pub(crate) fn find(&self, address: u64) -> Result<Range, Option<u64>> {
+        let index = self.0.partition_point(|range| range.last < address);
+        match self.0.get(index) {
+            Some(range) if range.first <= address => Ok(*range),
+            next => Err(next.map(|range| range.first)),
+        }
+    }
+}
+
+impl Range {
+    fn goes_on_with(&self, first: u64, target: Target, widest: usize) -> bool {
+        self.last.checked_add(1) == Some(first)
+            && self.target.at(first - self.first) == target
+            && self.widest == widest
+    }
+}

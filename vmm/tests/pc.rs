@@ -1,0 +1,214 @@
+//! Small kernels with a Multiboot header on this host's KVM, with the interrupt controllers in each place; without KVM each test
+//! says so and passes.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use rstest::rstest;
+use vmm::boot::{Boot, File, load};
+use vmm::{Builder, End, IrqChip, Limit, Machine, accel, machine_class};
+
+const LOAD: u32 = 0x10_0000;
+const LIMIT: Limit = Limit { time: Duration::from_secs(60), exits: u64::MAX };
+
+/// A kernel that its header says how to load, of this code.
+fn kernel(flags: u32, code: &[u8]) -> File {
+    let flags = 0x1_0000 | flags;
+    let checksum = 0_u32.wrapping_sub(0x1bad_b002).wrapping_sub(flags);
+    let header = [0x1bad_b002, flags, checksum, LOAD, LOAD, 0, 0, LOAD + 32];
+    let contents = header.iter().flat_map(|word: &u32| word.to_le_bytes()).chain(code.iter().copied());
+    File { name: "kernel".to_owned(), contents: contents.collect() }
+}
+
+fn boot(code: &[u8]) -> Boot {
+    Boot { kernel: kernel(0, code), initrd: None, append: "one two".to_owned() }
+}
+
+/// A PC with what tests need of it; none, with the reason printed, where there is no KVM.
+fn pc(irqchip: IrqChip, cpus: u32) -> Option<Machine> {
+    match accel::open("kvm") {
+        Err(error) => {
+            println!("skipped: cannot {error}");
+            None
+        }
+        Ok((_, hypervisor)) => {
+            let builder = Builder::with_cpus(hypervisor, 4 << 20, cpus, irqchip).unwrap();
+            let builder = (machine_class("pc").unwrap().furnish)(builder).unwrap();
+            let builder = builder.model("isa-debug-exit").and_then(|builder| builder.model("isa-debugcon"));
+            Some(builder.unwrap().build().unwrap())
+        }
+    }
+}
+
+fn run(machine: &mut Machine, code: &[u8]) -> End {
+    load(machine, &boot(code)).unwrap();
+    machine.run(LIMIT).unwrap()
+}
+
+#[test]
+fn a_kernel_gets_its_magic_its_memory_and_its_command_line() {
+    let Some(mut machine) = pc(IrqChip::User, 1) else { return };
+    #[rustfmt::skip]
+    let code = &[
+        0xe6, 0xe9,             // out 0xe9, al
+        0x8b, 0x73, 0x10,       // mov esi, [ebx + 16]
+        0xac,                   // lodsb
+        0xe6, 0xe9,             // out 0xe9, al
+        0x84, 0xc0,             // test al, al
+        0x75, 0xf9,             // jnz lodsb
+        0x8b, 0x43, 0x08,       // mov eax, [ebx + 8]
+        0xe7, 0xf4,             // out 0xf4, eax
+        0xeb, 0xfe,             // jmp $
+    ];
+    let upper = (4 << 10) - 1024;
+    assert_eq!(run(&mut machine, code), End::Exited { status: upper << 1 | 1 });
+    assert_eq!(machine.console().take(), b"\x02kernel one two\0");
+}
+
+/// Sets up a table of interrupts whose every gate leads to `code` + 0x80, initializes the i8259 pair with all but the timer masked,
+/// programs the timer and waits. Its handler goes back to the waiting without IRET: KVM's emulator, which runs code without paging on
+/// some hosts, does not know that in protected mode.
+fn timer_kernel() -> Vec<u8> {
+    #[rustfmt::skip]
+    let mut code = vec![
+        0xbc, 0x00, 0x00, 0x20, 0x00,                   // mov esp, 0x200000
+        0xbf, 0x00, 0x00, 0x11, 0x00,                   // mov edi, 0x110000
+        0xb9, 0x00, 0x01, 0x00, 0x00,                   // mov ecx, 256
+        0xb8, 0xc0, 0x00, 0x08, 0x00,                   // mov eax, 8 << 16 | 0x00c0
+        0xba, 0x00, 0x8e, 0x10, 0x00,                   // mov edx, 0x0010 << 16 | 0x8e00
+        0xab,                                           // stosd
+        0x92,                                           // xchg eax, edx
+        0xab,                                           // stosd
+        0x92,                                           // xchg eax, edx
+        0xe2, 0xfa,                                     // loop stosd
+        0x0f, 0x01, 0x1d, 0x98, 0x00, 0x10, 0x00,       // lidt [0x100098]
+        0x0f, 0x01, 0x15, 0xa0, 0x00, 0x10, 0x00,       // lgdt [0x1000a0]
+    ];
+    // The pair, and then counter 0 in mode 2 with 2387: 500 times a second.
+    let words = [
+        (0x20, 0x11),
+        (0x21, 0x20),
+        (0x21, 0x04),
+        (0x21, 0x01),
+        (0xa0, 0x11),
+        (0xa1, 0x28),
+        (0xa1, 0x02),
+        (0xa1, 0x01),
+        (0x21, 0xfe),
+        (0xa1, 0xff),
+        (0x43, 0x34),
+        (0x40, 0x53),
+        (0x40, 0x09),
+    ];
+    let mut outs = Vec::new();
+    for (port, byte) in words {
+        outs.extend([0xb0, byte, 0xe6, port]); // mov al, byte; out port, al
+    }
+    // The words come behind the tables: jmp 0x1000e0.
+    let here = 32 + code.len() + 5;
+    code.push(0xe9);
+    code.extend((0xe0 - i32::try_from(here).unwrap()).to_le_bytes());
+    code.resize(0x98 - 32, 0x90);
+    code.extend([0xff, 0x07, 0x00, 0x00, 0x11, 0x00, 0x90, 0x90]); // limit and base of the interrupts
+    code.extend([0x17, 0x00, 0xa8, 0x00, 0x10, 0x00, 0x90, 0x90]); // and of the segments
+    for segment in [0_u64, 0x00cf_9b00_0000_ffff, 0x00cf_9300_0000_ffff] {
+        code.extend(segment.to_le_bytes());
+    }
+    code.resize(0xc0 - 32, 0x90);
+    #[rustfmt::skip]
+    code.extend([
+        0xb0, b'!', 0xe6, 0xe9,                         // mov al, '!'; out 0xe9, al
+        0xb0, 0x20, 0xe6, 0x20,                         // mov al, 0x20; out 0x20, al
+        0x4d,                                           // dec ebp
+        0x75, 0x04,                                     // jnz add
+        0xb0, 0x00, 0xe6, 0xf4,                         // mov al, 0; out 0xf4, al
+        0x83, 0xc4, 0x0c,                               // add esp, 12
+        0xe9, 0x42, 0x00, 0x00, 0x00,                   // jmp sti
+    ]);
+    code.resize(0xe0 - 32, 0x90);
+    code.extend([0xbd, 0x05, 0x00, 0x00, 0x00]); // mov ebp, 5
+    code.extend(outs);
+    assert_eq!(code.len() + 32, 0x119, "where the handler goes back to");
+    code.extend([0xfb, 0xf4, 0xeb, 0xfc]); // sti; hlt; jmp sti
+    code
+}
+
+#[rstest]
+#[case(IrqChip::Kernel)]
+#[case(IrqChip::Split)]
+#[case(IrqChip::User)]
+fn the_timer_wakes_a_kernel_that_halts(#[case] irqchip: IrqChip) {
+    let Some(mut machine) = pc(irqchip, 1) else { return };
+    assert_eq!(run(&mut machine, &timer_kernel()), End::Exited { status: 1 });
+    assert_eq!(machine.console().take(), b"!!!!!");
+}
+
+#[rstest]
+#[case(IrqChip::Kernel)]
+#[case(IrqChip::Split)]
+#[case(IrqChip::User)]
+fn a_second_processor_starts_where_it_is_told(#[case] irqchip: IrqChip) {
+    let Some(mut machine) = pc(irqchip, 2) else { return };
+    // mov al, 'A'; out 0xe9, al; mov al, 0; out 0xf4, al; hlt
+    machine.ram().write(0x8000, &[0xb0, b'A', 0xe6, 0xe9, 0xb0, 0x00, 0xe6, 0xf4, 0xf4]).unwrap();
+    #[rustfmt::skip]
+    let code = &[
+        0xb8, 0x00, 0x00, 0xe0, 0xfe,                   // mov eax, 0xfee00000
+        0xc7, 0x80, 0xf0, 0, 0, 0, 0xff, 0x01, 0, 0,    // mov dword [eax + 0xf0], 0x1ff
+        0xc7, 0x80, 0x00, 3, 0, 0, 0x00, 0x45, 0x0c, 0, // mov dword [eax + 0x300], INIT to all others
+        0xc7, 0x80, 0x00, 3, 0, 0, 0x08, 0x46, 0x0c, 0, // mov dword [eax + 0x300], start-up at page 8
+        0xeb, 0xfe,                                     // jmp $
+    ];
+    assert_eq!(run(&mut machine, code), End::Exited { status: 1 });
+    assert_eq!(machine.console().take(), b"A");
+}
+
+#[rstest]
+#[case::keyboard(&[0xb0, 0xfe, 0xe6, 0x64, 0xeb, 0xfe])] // mov al, 0xfe; out 0x64, al; jmp $
+#[case::triple_fault(&[0x0f, 0x0b])] // ud2
+fn a_kernel_that_resets_begins_again(#[case] code: &[u8]) {
+    let Some(mut machine) = pc(IrqChip::Kernel, 1) else { return };
+    assert_eq!(run(&mut machine, code), End::Reset);
+    machine.reset().unwrap();
+    // mov al, 4; out 0xf4, al; jmp $
+    assert_eq!(run(&mut machine, &[0xb0, 0x04, 0xe6, 0xf4, 0xeb, 0xfe]), End::Exited { status: 9 });
+}
+
+#[test]
+fn what_a_guest_writes_to_is_noted() {
+    let Some(mut machine) = pc(IrqChip::Kernel, 1) else { return };
+    // mov [0x200000], al; mov al, 0; out 0xf4, al; jmp $
+    load(&mut machine, &boot(&[0xa2, 0, 0, 0x20, 0, 0xb0, 0, 0xe6, 0xf4, 0xeb, 0xfe])).unwrap();
+    machine.track(true).unwrap();
+    assert_eq!(machine.take_written().unwrap(), Vec::<u64>::new());
+    machine.run(LIMIT).unwrap();
+    machine.ram().write(0x30_0000, &[1]).unwrap();
+    assert_eq!(machine.take_written().unwrap(), [0x20_0000, 0x30_0000]);
+    assert_eq!(machine.take_written().unwrap(), Vec::<u64>::new());
+}
+
+#[rstest]
+#[case::empty(&[], "boot kernel: it is empty")]
+#[case::text(b"#!/bin/sh", "boot kernel: it has no Multiboot header and is no ELF file")]
+#[case::long(b"\x7fELF\x02", "boot kernel: it is 64-bit code without a way to enter it from 32 bits")]
+#[case::short(b"\x7fELF\x01", "boot kernel: it is no ELF file: ")]
+fn what_is_no_kernel_is_refused(#[case] contents: &[u8], #[case] why: &str) {
+    let (_, hypervisor) = accel::open("qtest").unwrap();
+    let mut machine = Builder::new(hypervisor, 0x10_0000).unwrap().build().unwrap();
+    let kernel = File { name: "kernel".to_owned(), contents: contents.to_vec() };
+    let boot = Boot { kernel, initrd: None, append: String::new() };
+    let told = load(&mut machine, &boot).unwrap_err().to_string();
+    assert!(told.starts_with(why), "{told}");
+}
+
+#[test]
+fn a_kernel_that_does_not_fit_or_asks_for_more_is_refused() {
+    let (_, hypervisor) = accel::open("qtest").unwrap();
+    let mut machine = Builder::new(hypervisor, 0x10_0000).unwrap().build().unwrap();
+    let mut told = |kernel: File| {
+        let boot = Boot { kernel, initrd: None, append: String::new() };
+        load(&mut machine, &boot).unwrap_err().to_string()
+    };
+    assert!(told(kernel(0, &[0xf4])).starts_with("load kernel: cannot reach "));
+    assert_eq!(told(kernel(8, &[0xf4])), "boot kernel: its Multiboot header requires what is not here: 0x8");
+}

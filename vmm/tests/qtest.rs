@@ -1,0 +1,108 @@
+//! QEMU's text protocol is answered as it is written down.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixListener;
+
+use rstest::rstest;
+use vmm::qtest::Session;
+use vmm::{Builder, End, IrqChip, Machine, accel, machine_class};
+
+fn pc() -> Machine {
+    let (_, hypervisor) = accel::open("qtest").unwrap();
+    let builder = Builder::with_cpus(hypervisor, 16 << 20, 1, IrqChip::User).unwrap();
+    let builder = (machine_class("pc").unwrap().furnish)(builder).unwrap();
+    builder.model("pc-testdev").and_then(|builder| builder.model("isa-debug-exit")).unwrap().build().unwrap()
+}
+
+#[rstest]
+#[case("outb 0xe0 0x5a", "OK\n")]
+#[case("outw 0xe0 0x5a", "OK\n")]
+#[case("outl 0xe0 0x5a", "OK\n")]
+#[case("inb 0x64", "OK 0x0014\n")]
+#[case("inw 0x2f8", "OK 0xffff\n")]
+#[case("inl 0x2f8", "OK 0xffffffff\n")]
+#[case("writeb 0x1000 1", "OK\n")]
+#[case("writew 0x1000 1", "OK\n")]
+#[case("writel 0x1000 1", "OK\n")]
+#[case("writeq 0x1000 1", "OK\n")]
+#[case("readb 0x1000", "OK 0x0000000000000000\n")]
+#[case("readl 0xfec00000", "OK 0x0000000000000000\n")]
+#[case("readq 0xd0000000", "OK 0xffffffffffffffff\n")]
+#[case("write 0x1000 2 0xabcd", "OK\n")]
+#[case("read 0x1000 3", "OK 0x000000\n")]
+#[case("b64write 0x1000 2 q80=", "OK\n")]
+#[case("b64read 0x1000 3", "OK AAAA\n")]
+#[case("memset 0x1000 16 0x11", "OK\n")]
+#[case("clock_step 1000", "OK 1000\n")]
+#[case("clock_set 12", "OK 12\n")]
+#[case("irq_intercept_in ioapic", "OK\n")]
+#[case("irq_intercept_in pci", "FAIL Unknown device\n")]
+#[case("set_irq_in ioapic unnamed-gpio-in 4 1", "OK\n")]
+#[case("set_irq_in ioapic unnamed-gpio-in 99 1", "FAIL it has no such line\n")]
+#[case("endianness", "OK little\n")]
+#[case("outb 0xe0", "FAIL a word is missing\n")]
+#[case("outb 0xe0 many", "FAIL 'many' is no number\n")]
+#[case("read 0 0xffffffffffff", "FAIL at most 8388608 bytes at once\n")]
+#[case("make_coffee", "FAIL Unknown command 'make_coffee'\n")]
+#[case("", "FAIL Unknown command ''\n")]
+fn every_request_has_its_reply(#[case] request: &str, #[case] reply: &str) {
+    let machine = pc();
+    assert_eq!(Session::new(&machine).answer(request), reply);
+}
+
+#[rstest]
+#[case("writel 010 -1", "read 8 5", "OK 0xffffffff00\n")]
+#[case("write 0x1000 4 0x01020304", "readl 4096", "OK 0x0000000004030201\n")]
+#[case("b64write 0x1000 4 AQID", "read 0x1000 4", "OK 0x01020300\n")]
+#[case("memset 0x1000 3 0xab", "readl 0x1000", "OK 0x0000000000ababab\n")]
+#[case("outl 0xe0 0x12345678", "inw 0xe1", "OK 0x3456\n")]
+fn what_is_written_is_read(#[case] write: &str, #[case] read: &str, #[case] reply: &str) {
+    let machine = pc();
+    let mut session = Session::new(&machine);
+    assert_eq!(session.answer(write), "OK\n");
+    assert_eq!(session.answer(read), reply);
+}
+
+/// A session as one would type it: the timer is programmed, its line watched, and time let pass.
+#[test]
+fn lines_are_told_before_the_reply_that_they_happen_for() {
+    let machine = pc();
+    let mut session = Session::new(&machine);
+    let mut says = |request: &str| session.answer(request);
+    assert_eq!(says("irq_intercept_in ioapic"), "OK\n");
+    assert_eq!(says("outb 0x43 0x30"), "OK\n");
+    assert_eq!(says("outb 0x40 0x20"), "OK\n");
+    assert_eq!(says("outb 0x40 0x00"), "OK\n");
+    assert_eq!(says("clock_step 10000"), "OK 10000\n");
+    assert_eq!(says("clock_step"), "IRQ raise 0\nOK 27658\n");
+    assert_eq!(says("outb 0x43 0x30"), "IRQ lower 0\nOK\n");
+    assert_eq!(says("outb 0x2005 1"), "IRQ raise 5\nOK\n");
+}
+
+#[test]
+fn a_conversation_over_a_socket_ends_with_the_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("qtest");
+    let listener = UnixListener::bind(&path).unwrap();
+    let server = std::thread::spawn(move || {
+        let machine = pc();
+        let stream = std::os::unix::net::UnixStream::connect(path).unwrap();
+        Session::new(&machine).serve(BufReader::new(stream.try_clone().unwrap()), stream).unwrap()
+    });
+    let (mut stream, _) = listener.accept().unwrap();
+    stream.write_all(b"endianness\noutb 0xf4 0x10\n").unwrap();
+    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
+    assert_eq!((lines.next().as_deref(), lines.next().as_deref()), (Some("OK little"), Some("OK")));
+    assert_eq!(server.join().unwrap(), End::Exited { status: 0x21 });
+    assert_eq!(lines.next(), None);
+}
+
+#[test]
+fn an_end_of_input_stops_and_a_reset_goes_on() {
+    let machine = pc();
+    let mut output = Vec::new();
+    let input = &b"outb 0xe0 7\noutb 0x64 0xfe\ninb 0xe0"[..];
+    assert_eq!(Session::new(&machine).serve(input, &mut output).unwrap(), End::Stopped);
+    assert_eq!(output, b"OK\nOK\nOK 0x0000\n");
+}
