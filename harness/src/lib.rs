@@ -25,6 +25,7 @@ mod check;
 mod claim;
 mod cli;
 mod clock;
+mod command;
 mod conformance;
 pub mod entry;
 mod expectations;
@@ -48,6 +49,7 @@ pub use body::{Body, Case, body};
 pub use check::{differs, each, equal, fails, fails_with_one_of, holds, succeeds, unchanged, within};
 pub use claim::{CLAIMS, Claim, Source, claim_named, claims};
 pub use cli::main;
+pub use command::{COMMANDS, Command};
 pub use conformance::conformance;
 pub use expectations::{
     EXPECTATIONS, REGRESSIONS, Shipped, ShippedError, shipped_expectations, shipped_regressions,

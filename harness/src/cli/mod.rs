@@ -17,8 +17,10 @@ mod status;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use status::Ending;
+
+use crate::command::{Command as Other, commands};
 
 /// Tests the kernel's KVM interface by trying claims: single falsifiable sentences, each with its source.
 #[derive(Debug, Parser)]
@@ -89,13 +91,22 @@ fn lines_of_arguments(text: &str, _: char) -> Vec<argfile::Argument> {
 pub fn main() -> ExitCode {
     crate::isolate::intercept();
     crate::lab::init::intercept();
-    let program = Arguments::command();
+    let others = commands();
+    let mut typed = std::env::args_os().skip(1);
+    if let Some(other) = typed.next().and_then(|name| others.iter().find(|other| name == other.name)) {
+        return (other.run)(typed.collect());
+    }
+    let listed = |program: clap::Command, other: &&Other| {
+        program.subcommand(clap::Command::new(other.name).about(other.about))
+    };
+    let program = others.iter().fold(Arguments::command(), listed);
     let given = match argfile::expand_args(lines_of_arguments, argfile::PREFIX) {
         Ok(given) => given,
         Err(error) => return status::of_lost_arguments(&error),
     };
     let typed = negation::spelled_out(&program, given);
-    let arguments = match Arguments::try_parse_from(&typed) {
+    let parsed = program.clone().try_get_matches_from(&typed);
+    let arguments = match parsed.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
         Err(error) => {
             let command = typed.get(1).and_then(|name| program.find_subcommand(name));

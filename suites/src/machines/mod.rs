@@ -1,3 +1,4 @@
 //! Claims about whole machines, and our own machine as a subject.
 
 mod bare;
+mod boot;

@@ -2,7 +2,7 @@
 
 use crate::assay::assay;
 
-const COMMANDS: [&str; 8] = ["run", "lab", "list", "explain", "host", "diff", "report", "replay"];
+const COMMANDS: [&str; 9] = ["boot", "run", "lab", "list", "explain", "host", "diff", "report", "replay"];
 
 #[test]
 fn alone_it_shows_what_there_is() {
