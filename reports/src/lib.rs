@@ -41,7 +41,7 @@ pub use plain::{one_line, reason};
 pub use query::{Facts, Query, QueryError};
 pub use regression::{Regression, RegressionError};
 pub use run::{Cpu, Entry, FORMAT, Host, Run, SCHEMA, Witness};
-pub use settle::settle;
+pub use settle::{is_expected, settle};
 pub use verdict::Verdict;
 
 #[doc(hidden)]

@@ -140,6 +140,18 @@ impl Run {
             .collect();
         Self { format: FORMAT, host, claims, totals, notes }
     }
+
+    /// This record and that of other claims, which were tried on the same host.
+    pub fn and(self, other: Self) -> Self {
+        let Self { host, mut claims, mut notes, .. } = self;
+        claims.extend(other.claims);
+        for note in other.notes {
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
+        Self::new(host, claims, notes)
+    }
 }
 
 impl Entry {
