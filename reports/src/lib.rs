@@ -9,6 +9,7 @@ mod change;
 mod edition;
 mod format;
 mod host;
+mod html;
 mod journal;
 mod json;
 mod junit;
@@ -30,7 +31,7 @@ mod verdict;
 
 pub use account::account;
 pub use change::{Change, ChangeKind, changes, host_changes, write_text};
-pub use format::{FORMATS, Format, format, formats};
+pub use format::{FORMATS, Format, SideBySide, format, formats};
 pub use journal::{JOURNAL, Journal, JournalError};
 pub use kernel_range::{KernelRange, KernelRangeError};
 pub use known::{HostMatch, Known, KnownError, unknown_claims};

@@ -1,5 +1,6 @@
 //! Several runs side by side: claims by runs, where a row that differs stands out, and where what differs is explained.
 
+mod html;
 mod json;
 mod page;
 mod text;

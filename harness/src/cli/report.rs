@@ -1,8 +1,9 @@
 //! `assay report`: renders runs again.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use reports::{Facts, Query, Run, formats, reason};
+use reports::{Facts, Format, Matrix, Query, Run, formats, reason};
 
 use super::screen::Output;
 use super::selection::{nothing, parse};
@@ -14,19 +15,20 @@ Examples:
   assay report target/assay                            what the last run found out
   assay report target/assay --query status:fail,crash  what failed or crashed
   assay report target/assay --format markdown          for a bug report
+  assay report target/assay-lab/* -f html -o lab.html  several kernels on one page
   assay report other/run.json -f junit --out out.xml   for CI")]
 pub(super) struct Arguments {
-    /// The runs, rendered one after the other: a run.json each, a journal, or the directory that holds them.
+    /// The runs, as HTML side by side and otherwise one after the other: a run.json each, a journal, or the directory that holds them.
     #[arg(required = true)]
     runs: Vec<PathBuf>,
-    /// The format: text, ktap, junit, json or markdown.
+    /// The format: text, html, ktap, junit, json or markdown.
     #[arg(long, short, value_name = "FORMAT", default_value = "text")]
     format: String,
     /// Only the claims that a query names, such as status:fail.
     #[arg(long, short, value_name = "QUERY", allow_hyphen_values = true)]
     query: Option<String>,
     /// Where to write instead of standard output.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
@@ -36,10 +38,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending, Complaint> {
         Complaint::Usage(format!("there is no format {}: there are {}", arguments.format, names.join(", ")))
     })?;
     let mut text = Vec::new();
-    for run in runs(arguments)? {
-        (format.write)(&run, &mut text)
-            .map_err(|error| Complaint::Fault(format!("cannot render the record: {}", reason(&error))))?;
-    }
+    render(format, arguments, &runs(arguments)?, &mut text)
+        .map_err(|error| Complaint::Fault(format!("cannot render the record: {}", reason(&error))))?;
     match &arguments.out {
         Some(path) => std::fs::write(path, text).map_err(|error| {
             let (path, why) = (path.display(), reason(&error));
@@ -53,6 +53,23 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending, Complaint> {
         }
     }
     Ok(Ending::Held)
+}
+
+fn render(format: &Format, arguments: &Arguments, runs: &[Run], text: &mut Vec<u8>) -> io::Result<()> {
+    match format.side_by_side.filter(|_| runs.len() > 1) {
+        Some(side_by_side) => {
+            let names: Vec<_> = arguments.runs.iter().zip(runs).map(|(path, run)| name(path, run)).collect();
+            side_by_side(&Matrix::new(names.iter().map(String::as_str).zip(runs)), text)
+        }
+        None => runs.iter().try_for_each(|run| (format.write)(run, text)),
+    }
+}
+
+/// What heads a run's column: the name of its directory, which the lab makes of the kernel and the processor.
+fn name(path: &Path, run: &Run) -> String {
+    let directory = if path.is_dir() { Some(path) } else { path.parent() };
+    let name = directory.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    name.unwrap_or_else(|| run.host.release.clone())
 }
 
 /// The runs, and of them what the query names; a complaint where it names nothing in any.

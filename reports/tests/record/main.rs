@@ -5,6 +5,7 @@
 mod changes;
 mod fixture;
 mod formats;
+mod html;
 mod journal;
 mod junit;
 mod kernel_range;
