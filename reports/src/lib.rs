@@ -30,7 +30,7 @@ mod text;
 mod verdict;
 
 pub use account::account;
-pub use change::{Change, ChangeKind, changes, host_changes, write_text};
+pub use change::{Change, ChangeKind, changes, host_changes, write_html, write_markdown, write_text};
 pub use format::{FORMATS, Format, SideBySide, format, formats};
 pub use journal::{JOURNAL, Journal, JournalError};
 pub use kernel_range::{KernelRange, KernelRangeError};
@@ -47,3 +47,6 @@ pub use verdict::Verdict;
 
 #[doc(hidden)]
 pub use linkme;
+
+/// How every page of HTML looks.
+const STYLE: &str = include_str!("../templates/report.css");

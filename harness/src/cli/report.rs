@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use reports::{Facts, Format, Matrix, Query, Run, formats, reason};
 
-use super::screen::Output;
+use super::screen::put;
 use super::selection::{nothing, parse};
 use super::status::{Complaint, Ending};
 
@@ -40,18 +40,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending, Complaint> {
     let mut text = Vec::new();
     render(format, arguments, &runs(arguments)?, &mut text)
         .map_err(|error| Complaint::Fault(format!("cannot render the record: {}", reason(&error))))?;
-    match &arguments.out {
-        Some(path) => std::fs::write(path, text).map_err(|error| {
-            let (path, why) = (path.display(), reason(&error));
-            let sentence = format!("cannot write {path}: {why}; name another place with --out FILE");
-            Complaint::of_writing(&error, sentence)
-        })?,
-        None => {
-            let output = Output::default();
-            output.print(&String::from_utf8_lossy(&text));
-            output.end()?;
-        }
-    }
+    put(&text, arguments.out.as_deref())?;
     Ok(Ending::Held)
 }
 

@@ -12,9 +12,8 @@ use similar::{ChangeTag, TextDiff};
 
 use super::{Matrix, Row};
 use crate::outline::{self, area, counted, total_time};
-use crate::{Entry, Run, Verdict, plain};
+use crate::{Entry, Run, STYLE, Verdict, plain};
 
-const STYLE: &str = include_str!("../../templates/report.css");
 const SCRIPT: &str = include_str!("../../templates/report.js");
 /// The most lines of a witness that are shown.
 const LINES: usize = 80;
