@@ -3,11 +3,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use reports::{Facts, Format, Matrix, Query, Run, formats, reason};
+use reports::{Facts, Format, Known, Matrix, Query, Run, formats, reason, settle};
 
 use super::screen::put;
 use super::selection::{nothing, parse};
 use super::status::{Complaint, Ending};
+use crate::shipped_expectations;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -18,7 +19,7 @@ Examples:
   assay report target/assay-lab/* -f html -o lab.html  several kernels on one page
   assay report other/run.json -f junit --out out.xml   for CI")]
 pub(super) struct Arguments {
-    /// The runs, as HTML side by side and otherwise one after the other: a run.json each, a journal, or the directory that holds them.
+    /// The runs, as HTML and Markdown side by side and otherwise one after the other: a run.json each, a journal, or the directory that holds them.
     #[arg(required = true)]
     runs: Vec<PathBuf>,
     /// The format: text, html, ktap, junit, json or markdown.
@@ -27,6 +28,9 @@ pub(super) struct Arguments {
     /// Only the claims that a query names, such as status:fail.
     #[arg(long, short, value_name = "QUERY", allow_hyphen_values = true)]
     query: Option<String>,
+    /// Hold what is broken in the runs against today's expectations, which may explain more than there were when they were made.
+    #[arg(long)]
+    settle: bool,
     /// Where to write instead of standard output.
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -65,7 +69,11 @@ fn name(path: &Path, run: &Run) -> String {
 fn runs(arguments: &Arguments) -> Result<Vec<Run>, Complaint> {
     let query = arguments.query.as_deref().map(|text| Ok((text, parse(&[text.to_owned()])?))).transpose()?;
     let load = |path| Run::load(path).map_err(Complaint::unusable);
-    let runs: Vec<_> = arguments.runs.iter().map(load).collect::<Result<_, _>>()?;
+    let mut runs: Vec<_> = arguments.runs.iter().map(load).collect::<Result<_, _>>()?;
+    if arguments.settle {
+        let known = shipped_expectations().map_err(|error| Complaint::Fault(error.to_string()))?;
+        runs = runs.into_iter().map(|run| settled(run, &known)).collect();
+    }
     let Some((text, query)) = query else { return Ok(runs) };
     let names: Vec<_> = runs.iter().flat_map(|run| &run.claims).map(|entry| entry.name.clone()).collect();
     let selected: Vec<_> = runs.into_iter().map(|run| selected(run, &query)).collect();
@@ -77,6 +85,15 @@ fn runs(arguments: &Arguments) -> Result<Vec<Run>, Complaint> {
         ))),
         false => Ok(selected),
     }
+}
+
+/// The run with every claim that was found broken held against what is known. What held then was held against it then.
+fn settled(run: Run, known: &[Known]) -> Run {
+    let Run { host, mut claims, notes, .. } = run;
+    for entry in claims.iter_mut().filter(|entry| entry.verdict.is_bad()) {
+        settle(known, entry, &host);
+    }
+    Run::new(host, claims, notes)
 }
 
 fn selected(run: Run, query: &Query) -> Run {
