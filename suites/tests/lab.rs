@@ -66,10 +66,9 @@ fn a_kernel_that_is_alone_is_tried_in_two_boots_with_one_record() {
     command.args(["lab", "--jobs", "2", "vm/", "--kernel"]).arg(kernel).arg("--out").arg(out.path());
     command.env("ASSAY_TEST", out.path()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    assert!(lines.any(|line| line.contains("  pass  ")), "no claim was tried");
-    assert_eq!(marked(&mark).len(), 3, "two machines and this program: {:?}", marked(&mark));
-    lines.for_each(drop);
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let most = lines.map(|_| marked(&mark).len()).max();
+    assert_eq!(most, Some(3), "two machines and the program");
     assert_eq!(child.wait().unwrap().code(), Some(0));
     let folder = fs::read_dir(out.path()).unwrap().next().unwrap().unwrap().path();
     let listed = Command::new(env!("CARGO_BIN_EXE_assay")).args(["list", "vm/"]).output().unwrap();

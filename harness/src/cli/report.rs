@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use reports::{Facts, Format, Known, Matrix, Query, Run, formats, reason, settle};
+use reports::{Facts, Format, Known, Matrix, Query, Run, formats, merged, reason, settle};
 
 use super::screen::put;
 use super::selection::{nothing, parse};
@@ -17,6 +17,7 @@ Examples:
   assay report target/assay --query status:fail,crash  what failed or crashed
   assay report target/assay --format markdown          for a bug report
   assay report target/assay-lab/* -f html -o lab.html  several kernels on one page
+  assay report 1 2 3 4 -f junit -o out.xml             the parts of a run that was split, as one
   assay report other/run.json -f junit --out out.xml   for CI")]
 pub(super) struct Arguments {
     /// The runs, as HTML and Markdown side by side and otherwise one after the other: a run.json each, a journal, or the directory that holds them.
@@ -42,19 +43,46 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending, Complaint> {
         Complaint::Usage(format!("there is no format {}: there are {}", arguments.format, names.join(", ")))
     })?;
     let mut text = Vec::new();
-    render(format, arguments, &runs(arguments)?, &mut text)
+    render(format, &runs(arguments)?, &mut text)
         .map_err(|error| Complaint::Fault(format!("cannot render the record: {}", reason(&error))))?;
     put(&text, arguments.out.as_deref())?;
     Ok(Ending::Held)
 }
 
-fn render(format: &Format, arguments: &Arguments, runs: &[Run], text: &mut Vec<u8>) -> io::Result<()> {
+fn render(format: &Format, runs: &[(String, Run)], text: &mut Vec<u8>) -> io::Result<()> {
     match format.side_by_side.filter(|_| runs.len() > 1) {
         Some(side_by_side) => {
-            let names: Vec<_> = arguments.runs.iter().zip(runs).map(|(path, run)| name(path, run)).collect();
-            side_by_side(&Matrix::new(names.iter().map(String::as_str).zip(runs)), text)
+            side_by_side(&Matrix::new(runs.iter().map(|(name, run)| (name.as_str(), run))), text)
         }
-        None => runs.iter().try_for_each(|run| (format.write)(run, text)),
+        None => runs.iter().try_for_each(|(_, run)| (format.write)(run, text)),
+    }
+}
+
+/// The runs, each under its name, with what was split made whole, and of them what the query names; a complaint where it names nothing
+/// in any.
+fn runs(arguments: &Arguments) -> Result<Vec<(String, Run)>, Complaint> {
+    let query = arguments.query.as_deref().map(|text| Ok((text, parse(&[text.to_owned()])?))).transpose()?;
+    let load = |path: &PathBuf| {
+        let run = Run::load(path).map_err(Complaint::unusable)?;
+        Ok((name(path, &run), run))
+    };
+    let runs: Vec<_> = arguments.runs.iter().map(load).collect::<Result<_, _>>()?;
+    let mut runs = merged(runs).map_err(Complaint::unusable)?;
+    if arguments.settle {
+        let known = shipped_expectations().map_err(|error| Complaint::Fault(error.to_string()))?;
+        runs = runs.into_iter().map(|(name, run)| (name, settled(run, &known))).collect();
+    }
+    let Some((text, query)) = query else { return Ok(runs) };
+    let names: Vec<_> =
+        runs.iter().flat_map(|(_, run)| &run.claims).map(|entry| entry.name.clone()).collect();
+    let selected: Vec<_> = runs.into_iter().map(|(name, run)| (name, selected(run, &query))).collect();
+    match selected.iter().all(|(_, run)| run.claims.is_empty()) {
+        true => Err(Complaint::Nothing(nothing(
+            text,
+            &names,
+            "without --query every claim of the record is shown",
+        ))),
+        false => Ok(selected),
     }
 }
 
@@ -63,28 +91,6 @@ fn name(path: &Path, run: &Run) -> String {
     let directory = if path.is_dir() { Some(path) } else { path.parent() };
     let name = directory.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
     name.unwrap_or_else(|| run.host.release.clone())
-}
-
-/// The runs, and of them what the query names; a complaint where it names nothing in any.
-fn runs(arguments: &Arguments) -> Result<Vec<Run>, Complaint> {
-    let query = arguments.query.as_deref().map(|text| Ok((text, parse(&[text.to_owned()])?))).transpose()?;
-    let load = |path| Run::load(path).map_err(Complaint::unusable);
-    let mut runs: Vec<_> = arguments.runs.iter().map(load).collect::<Result<_, _>>()?;
-    if arguments.settle {
-        let known = shipped_expectations().map_err(|error| Complaint::Fault(error.to_string()))?;
-        runs = runs.into_iter().map(|run| settled(run, &known)).collect();
-    }
-    let Some((text, query)) = query else { return Ok(runs) };
-    let names: Vec<_> = runs.iter().flat_map(|run| &run.claims).map(|entry| entry.name.clone()).collect();
-    let selected: Vec<_> = runs.into_iter().map(|run| selected(run, &query)).collect();
-    match selected.iter().all(|run| run.claims.is_empty()) {
-        true => Err(Complaint::Nothing(nothing(
-            text,
-            &names,
-            "without --query every claim of the record is shown",
-        ))),
-        false => Ok(selected),
-    }
 }
 
 /// The run with every claim that was found broken held against what is known. What held then was held against it then.

@@ -12,6 +12,7 @@ mod kernel_range;
 mod known;
 mod ktap;
 mod load;
+mod part;
 mod query;
 mod schema;
 mod settle;
