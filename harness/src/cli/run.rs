@@ -134,6 +134,8 @@ fn ending(run: &Run, out: &Path, trouble: Option<&str>, is_interrupted: bool) ->
             Ok(ending)
         }
         (_, Some(trouble)) => Err(Complaint::Fault(trouble.to_owned())),
+        // A share may well have nothing in it that this host can show.
+        (Ending::Nothing, None) if run.part.is_some() => Ok(Ending::Held),
         (Ending::Nothing, None) => Err(Complaint::Nothing(
             "this host can show none of these claims: the record says what each needs, assay host what there is".into(),
         )),
