@@ -28,11 +28,13 @@ struct Row<'a> {
     cells: Vec<Option<&'a Entry>>,
 }
 
+/// A verdict in one word, why, and the columns that say so.
+type Reason = (&'static str, String, Vec<usize>);
+
 /// Claims that differ between runs for the same reasons.
 #[derive(Debug)]
 struct Group<'a> {
-    /// A verdict, why, and the columns that say so.
-    reasons: Vec<(&'a str, String, Vec<usize>)>,
+    reasons: Vec<Reason>,
     names: Vec<&'a str>,
 }
 
@@ -58,7 +60,7 @@ impl<'a> Matrix<'a> {
 
     /// The rows that differ for nothing but what some run lacks, gathered by what that is and where: the largest group first.
     fn lacking(&self) -> Vec<Group<'_>> {
-        let mut groups: BTreeMap<Vec<(&str, String, Vec<usize>)>, Vec<&str>> = BTreeMap::new();
+        let mut groups: BTreeMap<Vec<Reason>, Vec<&str>> = BTreeMap::new();
         for row in self.rows.iter().filter(|row| row.differs() && !row.deviates()) {
             let mut reasons = row.reasons();
             let absent: Vec<_> = (0..row.cells.len()).filter(|&column| row.cells[column].is_none()).collect();
@@ -98,8 +100,8 @@ impl<'a> Row<'a> {
     }
 
     /// The reasons for which it did not simply pass, each with the columns that give it, in the order in which they first do.
-    fn reasons(&self) -> Vec<(&'static str, String, Vec<usize>)> {
-        let mut reasons: Vec<(&'static str, String, Vec<usize>)> = Vec::new();
+    fn reasons(&self) -> Vec<Reason> {
+        let mut reasons: Vec<Reason> = Vec::new();
         for (column, cell) in self.cells.iter().enumerate() {
             let Some(entry) = cell.filter(|entry| entry.verdict != Verdict::Pass) else { continue };
             let (word, why) = (entry.verdict.name(), outline::why(entry));

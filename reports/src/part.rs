@@ -62,24 +62,32 @@ pub enum PartError {
     },
 }
 
+/// The parts of one run that are there.
+struct Parts {
+    /// Where the first of them stood.
+    place: usize,
+    /// Each with its number.
+    parts: Vec<(u64, Run)>,
+}
+
 /// The runs, each with its name, with every split one made whole under the name and in the place of its first part.
 pub fn merged<N>(runs: impl IntoIterator<Item = (N, Run)>) -> Result<Vec<(N, Run)>, PartError> {
     let mut whole = Vec::new();
-    let mut split: BTreeMap<(u64, u64), (usize, Vec<(u64, Run)>)> = BTreeMap::new();
+    let mut split: BTreeMap<(u64, u64), Parts> = BTreeMap::new();
     for (name, run) in runs {
         let Some(Part { number, of, claims }) = run.part else {
             whole.push((name, run));
             continue;
         };
         match split.entry((of, claims)) {
-            Entry::Occupied(mut parts) => parts.get_mut().1.push((number, run)),
-            Entry::Vacant(parts) => {
-                parts.insert((whole.len(), vec![(number, run.clone())]));
+            Entry::Occupied(mut split) => split.get_mut().parts.push((number, run)),
+            Entry::Vacant(split) => {
+                split.insert(Parts { place: whole.len(), parts: vec![(number, run.clone())] });
                 whole.push((name, run));
             }
         }
     }
-    for ((of, claims), (place, parts)) in split {
+    for ((of, claims), Parts { place, parts }) in split {
         whole[place].1 = joined(parts, of, claims)?;
     }
     Ok(whole)
