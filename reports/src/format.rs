@@ -9,8 +9,8 @@ use crate::{Matrix, Run};
 pub struct Format {
     /// The word that asks for it on a command line.
     pub name: &'static str,
-    /// The file that it is written to, in the directory of the run.
-    pub file: &'static str,
+    /// The file that it is written to, in the directory of the run; none where it is only made when it is asked for.
+    pub file: Option<&'static str>,
     /// Whom it is for, in a few words.
     pub about: &'static str,
     /// Writes the run. It fails only where the writer does.
@@ -38,7 +38,7 @@ pub fn format(name: &str) -> Option<&'static Format> {
     FORMATS.iter().find(|format| format.name == name)
 }
 
-/// Adds a [`Format`] to [`FORMATS`]: its name, its file, whom it is for, the function that writes it, and where it can, the one that
+/// Adds a [`Format`] to [`FORMATS`]: its name, its file or `None`, whom it is for, the function that writes it, and where it can, the one that
 /// writes several runs side by side.
 ///
 /// ```
@@ -50,10 +50,16 @@ pub fn format(name: &str) -> Option<&'static Format> {
 /// ```
 #[macro_export]
 macro_rules! report_format {
+    ($name:literal, None, $about:literal, $write:path) => {
+        $crate::report_format!(@ $name, None, $about, $write, None);
+    };
     ($name:literal, $file:literal, $about:literal, $write:path) => {
-        $crate::report_format!($name, $file, $about, $write, None);
+        $crate::report_format!(@ $name, Some($file), $about, $write, None);
     };
     ($name:literal, $file:literal, $about:literal, $write:path, $side_by_side:expr) => {
+        $crate::report_format!(@ $name, Some($file), $about, $write, Some($side_by_side));
+    };
+    (@ $name:literal, $file:expr, $about:literal, $write:path, $side_by_side:expr) => {
         // Not `expect`: in other crates the lint does not look into this macro.
         #[allow(unsafe_code, reason = "linkme registers by naming a link section")]
         const _: () = {

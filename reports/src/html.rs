@@ -9,7 +9,7 @@ report_format!(
     "run.html",
     "people who want to look: one page that needs nothing but itself",
     write,
-    Some(|matrix, out| matrix.write_html(out))
+    |matrix, out| matrix.write_html(out)
 );
 
 fn write(run: &Run, out: &mut dyn io::Write) -> io::Result<()> {

@@ -30,6 +30,8 @@ pub struct Journal {
     path: PathBuf,
     /// The bytes of the lines that are whole.
     length: u64,
+    /// Whether each line goes to standard output as well.
+    is_told: bool,
 }
 
 /// Why a journal cannot be written or read; each completes "cannot …".
@@ -115,9 +117,17 @@ impl Journal {
         let path = path.as_ref().to_owned();
         let file =
             File::create(&path).map_err(|source| JournalError::Create { path: path.clone(), source })?;
-        let mut journal = Self { file, path, length: 0 };
+        let mut journal = Self { file, path, length: 0, is_told: false };
         journal.write(&Line { format: Some(FORMAT), host: Some(Cow::Borrowed(host)), ..Line::default() })?;
         Ok(journal)
+    }
+
+    /// Has each line go to standard output as well, those first that are there already. Where nobody reads it any more, the file alone
+    /// is written.
+    pub fn told(mut self) -> Self {
+        let so_far = fs::read(&self.path).unwrap_or_default();
+        self.is_told = tell(&so_far);
+        self
     }
 
     /// Records that the claim `name` is about to be tried, so that it is known what a kernel died of.
@@ -162,8 +172,15 @@ impl Journal {
         self.file.seek(SeekFrom::Start(self.length))?;
         self.file.write_all(&text)?;
         self.length += text.len() as u64;
+        self.is_told = self.is_told && tell(&text);
         Ok(())
     }
+}
+
+/// Writes to standard output; false where that cannot be.
+fn tell(text: &[u8]) -> bool {
+    let mut out = io::stdout().lock();
+    out.write_all(text).and_then(|()| out.flush()).is_ok()
 }
 
 /// A journal that is being read: what its lines have said so far.

@@ -5,9 +5,11 @@
 //! deviations by [`settle`], and compared with another run by [`changes`].
 
 mod account;
+mod badge;
 mod change;
 mod edition;
 mod format;
+mod github;
 mod host;
 mod html;
 mod journal;

@@ -11,7 +11,7 @@ report_format!(
     "run.md",
     "a page to paste into a bug report or a job's summary",
     write,
-    Some(|matrix, out| matrix.write_markdown(out))
+    |matrix, out| matrix.write_markdown(out)
 );
 
 /// The most characters of a reason that a cell of a table holds; the whole reason is below the table.

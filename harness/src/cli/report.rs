@@ -23,7 +23,7 @@ pub(super) struct Arguments {
     /// The runs, as HTML and Markdown side by side and otherwise one after the other: a run.json each, a journal, or the directory that holds them.
     #[arg(required = true)]
     runs: Vec<PathBuf>,
-    /// The format: text, html, ktap, junit, json or markdown.
+    /// The format: text, html, ktap, junit, json, markdown, github (annotations) or badge (SVG).
     #[arg(long, short, value_name = "FORMAT", default_value = "text")]
     format: String,
     /// Only the claims that a query names, such as status:fail.

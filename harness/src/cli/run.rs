@@ -9,7 +9,7 @@ use super::how::{How, on_interrupt, usable_host};
 use super::lab;
 use super::partition::{Partition, part_of};
 use super::record::{self, Written};
-use super::screen::{Output, Screen};
+use super::screen::{Output, Screen, Shown};
 use super::selection::select;
 use super::status::{Complaint, Ending, say};
 use crate::Claim;
@@ -36,6 +36,9 @@ pub(super) struct Arguments {
     out: PathBuf,
     #[command(flatten)]
     how: How,
+    /// What goes to standard output: text for people, or the lines of the journal as they are written, as JSON.
+    #[arg(long, short, value_enum, default_value = "text")]
+    format: Shown,
     /// Which part of the claims, where a run is split over several machines: K/N, or auto/N or auto to take K (and N) from the
     /// variables of a Slurm array, of an indexed job of Kubernetes, or of GitLab. assay report makes one record of the parts.
     #[arg(long, value_name = "K/N")]
@@ -49,7 +52,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Ending, Complaint> {
-    let Arguments { query, out, how, partition, times, here } = arguments;
+    let Arguments { query, out, how, format, partition, times, here } = arguments;
     let (claims, part) = parted(select(query)?, *partition, times.as_deref())?;
     let settings = how.settings()?;
     let facts = match usable_host() {
@@ -66,11 +69,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending, Complaint> {
     }
     let interrupt = Arc::new(Interrupt::default());
     on_interrupt(&interrupt)?;
-    let screen = Screen::new(journal, claims.len());
+    let screen = Screen::new(journal, claims.len(), *format);
     let run = Run { part, ..run_claims(&claims, &facts, &settings, &screen, &interrupt) };
     let (output, broken_journal) = screen.finish();
     let written = record::write(&run, out);
-    show(&run, &output, out, &written);
+    if *format == Shown::Text {
+        show(&run, &output, out, &written);
+    }
     if let (Written::Whole, Some(why)) = (&written, broken_journal) {
         say(format!("{why} (run.json is whole all the same)"));
     }

@@ -53,9 +53,19 @@ impl Output {
     }
 }
 
+/// How a run is shown while it goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Shown {
+    /// For people: a line that lives on a terminal, a line for each claim in a pipe, and the record as text.
+    Text,
+    /// For programs: each line of the journal as it is written.
+    Jsonl,
+}
+
 /// Shows a run and keeps its journal.
 pub(super) struct Screen {
     output: Output,
+    shown: Shown,
     bar: Option<ProgressBar>,
     kept: Mutex<Kept>,
 }
@@ -68,20 +78,27 @@ struct Kept {
 
 impl Screen {
     /// A screen for a run of so many claims.
-    pub(super) fn new(journal: Journal, claims: usize) -> Self {
-        let bar = is_lively().then(|| bar(claims));
+    pub(super) fn new(journal: Journal, claims: usize, shown: Shown) -> Self {
+        let bar = (shown == Shown::Text && is_lively()).then(|| bar(claims));
+        let journal = if shown == Shown::Jsonl { journal.told() } else { journal };
         let kept = Kept { journal, broken: None, bad: 0 };
-        Self { output: Output::default(), bar, kept: Mutex::new(kept) }
+        Self { output: Output::default(), shown, bar, kept: Mutex::new(kept) }
     }
 
     /// Takes the live line away; says what became of the journal.
     pub(super) fn finish(self) -> (Output, Option<String>) {
         match &self.bar {
             Some(bar) => bar.finish_and_clear(),
-            None => self.output.print("\n"),
+            None => self.print("\n"),
         }
         let kept = self.kept.into_inner().unwrap_or_else(PoisonError::into_inner);
         (self.output, kept.broken)
+    }
+
+    fn print(&self, text: &str) {
+        if self.shown == Shown::Text {
+            self.output.print(text);
+        }
     }
 
     fn write(&self, act: impl FnOnce(&mut Journal) -> Result<(), JournalError>) {
@@ -105,7 +122,7 @@ impl Observer for Screen {
         self.write(|journal| journal.append(entry));
         let line = line(entry);
         match &self.bar {
-            None => self.output.print(&format!("{line}\n")),
+            None => self.print(&format!("{line}\n")),
             Some(bar) => {
                 if entry.is_failure() || entry.verdict == Verdict::Fault {
                     bar.println(line);
@@ -121,7 +138,7 @@ impl Observer for Screen {
     fn noted(&self, note: &str) {
         self.write(|journal| journal.note(note));
         match &self.bar {
-            None => self.output.print(&format!("note      {note}\n")),
+            None => self.print(&format!("note      {note}\n")),
             Some(bar) => bar.println(format!("note      {note}")),
         }
     }
