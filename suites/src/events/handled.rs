@@ -146,8 +146,15 @@ impl Handled {
     /// Runs to the next handler, which must be of this vector, and says what it was entered with.
     #[track_caller]
     pub(super) fn enters(&self, vector: u8) -> Result<Entry, Stop> {
+        self.enters_past(&[], vector)
+    }
+
+    /// Runs to the handler of this vector, past any of these, and says what it was entered with.
+    #[track_caller]
+    pub(super) fn enters_past(&self, others: &[u8], vector: u8) -> Result<Entry, Stop> {
         match self.run()? {
             (_, Some(entry)) if entry.vector == vector => Ok(entry),
+            (_, Some(entry)) if others.contains(&entry.vector) => self.enters(vector),
             (step, _) => Err(Broken::new(format!("expected the handler of {vector}, saw {step:x?}"))
                 .comparing(format!("the handler of {vector}"), format!("{step:?}"))
                 .into()),
