@@ -314,7 +314,7 @@ fn smm_latches_init() -> Outcome {
 claim!(
     smm_latches_init,
     "INIT to a vCPU in SMM is latched until it leaves, and a SIPI there is lost",
-    [Manual("AMD APM volume 2, 10.3.5 Exceptions and Interrupts in SMM"), Code(ACCEPTS)],
+    [Manual("AMD APM volume 2, 10.3.3 Exceptions and Interrupts"), Code(ACCEPTS)],
     Has(KVM_CAP_IRQCHIP),
     Has(harness::kvm::KVM_CAP_X86_SMM),
 );

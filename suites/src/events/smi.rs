@@ -18,7 +18,7 @@ use crate::vm::irqchip::Irqchip;
 
 /// The headings that most of this rests on.
 const SMI: &str = "4.96 KVM_SMI";
-const SMM: &str = "AMD APM volume 2, 10.3.1 SMRAM State-Save Area";
+const SMM: &str = "AMD APM volume 2, 10.2.3 SMRAM State-Save Area";
 /// IA32_SMBASE, and how many SMIs a vCPU took.
 const SMBASE: u32 = 0x9e;
 const SMI_COUNT: u32 = 0x34;
@@ -83,7 +83,7 @@ fn smm_has_a_state_of_its_own(mode: InMode) -> Outcome {
 claim!(
     smm_has_a_state_of_its_own,
     "SMM begins at SMBASE + 0x8000 in segments of 4 GiB, without protection, paging, interrupts and breakpoints",
-    [Api(SMI), Manual("AMD APM volume 2, 10.3.4 SMM Operating Environment")],
+    [Api(SMI), Manual("AMD APM volume 2, 10.3.2 SMM Operating-Environment")],
     Has(KVM_CAP_X86_SMM),
 );
 
@@ -103,7 +103,7 @@ fn it_comes_back(mode: InMode, values: [u64; 4]) -> Outcome {
 claim!(
     it_comes_back,
     "RSM gives the guest all registers back that it had at the SMI, general and special, whatever the mode was",
-    [Api(SMI), Manual("AMD APM volume 2, 10.5 Leaving SMM")],
+    [Api(SMI), Manual("AMD APM volume 2, 10.4 Leaving SMM")],
     Has(KVM_CAP_X86_SMM),
 );
 
@@ -139,7 +139,7 @@ fn what_smm_saved_can_be_changed(rax: u64) -> Outcome {
 claim!(
     what_smm_saved_can_be_changed,
     "RSM takes the registers from the saved state as they stand there then",
-    [Manual("AMD APM volume 2, 10.5 Leaving SMM")],
+    [Manual("AMD APM volume 2, 10.4 Leaving SMM")],
     Has(KVM_CAP_X86_SMM),
 );
 
@@ -160,7 +160,7 @@ fn smm_can_be_moved() -> Outcome {
 claim!(
     smm_can_be_moved,
     "RSM takes SMBASE from the saved state, and the next SMI goes there",
-    [Manual("AMD APM volume 2, 10.3.2 SMBASE Register"), Api(SMI)],
+    [Manual("AMD APM volume 2, 10.2.2 SMBASE Register"), Api(SMI)],
     Has(KVM_CAP_X86_SMM),
 );
 
@@ -183,7 +183,7 @@ fn one_waits_inside(count: u8) -> Outcome {
 claim!(
     one_waits_inside,
     "Of however many SMIs that come in SMM one is taken, behind RSM, and IA32_SMI_COUNT counts those that were taken",
-    [Api("4.31 KVM_GET_VCPU_EVENTS"), Manual("AMD APM volume 2, 10.3.3 SMM-Revision Identifier")],
+    [Api("4.31 KVM_GET_VCPU_EVENTS"), Manual("AMD APM volume 2, 10.3.1 System-Management Interrupt (SMI)")],
     Has(KVM_CAP_X86_SMM),
 );
 
@@ -200,7 +200,7 @@ fn nmis_wait_inside() -> Outcome {
 claim!(
     nmis_wait_inside,
     "SMM has NMIs masked, and one that comes there is taken behind RSM",
-    [Manual("AMD APM volume 2, 10.3.5 Exceptions and Interrupts in SMM")],
+    [Manual("AMD APM volume 2, 10.3.3 Exceptions and Interrupts")],
     Has(KVM_CAP_X86_SMM),
 );
 
@@ -274,7 +274,7 @@ fn smm_has_memory_of_its_own(byte: u8) -> Outcome {
 claim!(
     smm_has_memory_of_its_own,
     "In SMM the guest sees the slots of address space 1, where its state is saved too, and outside of it those of 0",
-    [Api("4.35 KVM_SET_USER_MEMORY_REGION"), Api("8.9 KVM_CAP_MULTI_ADDRESS_SPACE")],
+    [Api("4.35 KVM_SET_USER_MEMORY_REGION")],
     Has(KVM_CAP_X86_SMM),
 );
 
