@@ -3,6 +3,7 @@
 
 pub mod compat;
 pub mod descriptors;
+pub mod events;
 pub mod exits;
 pub mod guests;
 pub mod machines;
