@@ -2,6 +2,8 @@
 #![expect(unsafe_code, reason = "blocks signals, raises one and takes it back")]
 
 use std::mem::MaybeUninit;
+use std::sync::Once;
+use std::time::Duration;
 
 use crate::kvm::Errno;
 use crate::{HostFault, Stop};
@@ -79,6 +81,50 @@ impl Drop for Blocked {
             libc::sigtimedwait(&raw const self.only, std::ptr::null_mut(), &raw const at_once);
             libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, std::ptr::null_mut());
         }
+    }
+}
+
+/// A signal that comes once, to a handler that does nothing: it ends a KVM_RUN that it finds, and is taken back where this is dropped
+/// before.
+#[derive(Debug)]
+pub struct Alarm(());
+
+impl Alarm {
+    /// SIGALRM for this process after so long.
+    pub fn after(delay: Duration) -> Result<Self, Stop> {
+        extern "C" fn nothing(_: i32) {}
+        static HANDLED: Once = Once::new();
+        HANDLED.call_once(|| {
+            // SAFETY: the handler does nothing; without SA_RESTART a system call that it interrupts comes back.
+            unsafe {
+                let mut action: libc::sigaction = std::mem::zeroed();
+                action.sa_sigaction = nothing as *const () as usize;
+                libc::sigaction(libc::SIGALRM, &raw const action, std::ptr::null_mut());
+            }
+        });
+        set(delay)?;
+        Ok(Self(()))
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        // A timer that is off already is no matter.
+        let _ = set(Duration::ZERO);
+    }
+}
+
+fn set(delay: Duration) -> Result<(), Stop> {
+    let once = libc::timeval {
+        tv_sec: i64::try_from(delay.as_secs()).unwrap_or(i64::MAX),
+        tv_usec: delay.subsec_micros().into(),
+    };
+    let never = libc::timeval { tv_sec: 0, tv_usec: 0 };
+    let timer = libc::itimerval { it_interval: never, it_value: once };
+    // SAFETY: reads the timer handed over, and writes nothing.
+    match unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()) } {
+        0 => Ok(()),
+        _ => Err(fault("setitimer", Errno::last())),
     }
 }
 
