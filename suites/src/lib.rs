@@ -6,6 +6,7 @@ pub mod descriptors;
 pub mod exits;
 pub mod guests;
 pub mod machines;
+pub mod relations;
 mod shipped;
 pub mod system;
 pub mod vcpu;
