@@ -22,7 +22,7 @@ pub struct Blocked {
     sender: Sender,
 }
 
-/// What sends a blocked signal to its thread, from any other.
+/// What sends a signal that is blocked or does nothing to its thread, from any other.
 #[derive(Clone, Copy, Debug)]
 pub struct Sender {
     signal: i32,
@@ -52,9 +52,7 @@ impl Blocked {
         if blocked != 0 {
             return Err(fault("pthread_sigmask", Errno(blocked)));
         }
-        // SAFETY: both calls only say numbers.
-        let (process, thread) = unsafe { (libc::getpid(), libc::gettid()) };
-        Ok(Self { only, before, sender: Sender { signal, process, thread } })
+        Ok(Self { only, before, sender: Sender::to_this_thread(signal) })
     }
 
     /// What sends the signal.
@@ -64,9 +62,15 @@ impl Blocked {
 }
 
 impl Sender {
-    /// Sends the signal to the thread that blocked it.
+    fn to_this_thread(signal: i32) -> Self {
+        // SAFETY: both calls only say numbers.
+        let (process, thread) = unsafe { (libc::getpid(), libc::gettid()) };
+        Self { signal, process, thread }
+    }
+
+    /// Sends the signal to the thread that blocked it or handles it.
     pub fn send(self) -> Result<(), Stop> {
-        // SAFETY: the signal is blocked for that thread, so that no handler runs; if the thread is gone, the call says so.
+        // SAFETY: the signal is blocked for that thread or does nothing; if the thread is gone, the call says so.
         let sent = unsafe { libc::syscall(libc::SYS_tgkill, self.process, self.thread, self.signal) };
         if sent == 0 { Ok(()) } else { Err(fault("tgkill", Errno::last())) }
     }
@@ -92,18 +96,28 @@ pub struct Alarm(());
 impl Alarm {
     /// SIGALRM for this process after so long.
     pub fn after(delay: Duration) -> Result<Self, Stop> {
-        extern "C" fn nothing(_: i32) {}
         static HANDLED: Once = Once::new();
-        HANDLED.call_once(|| {
-            // SAFETY: the handler does nothing; without SA_RESTART a system call that it interrupts comes back.
-            unsafe {
-                let mut action: libc::sigaction = std::mem::zeroed();
-                action.sa_sigaction = nothing as *const () as usize;
-                libc::sigaction(libc::SIGALRM, &raw const action, std::ptr::null_mut());
-            }
-        });
+        HANDLED.call_once(|| do_nothing_at(libc::SIGALRM));
         set(delay)?;
         Ok(Self(()))
+    }
+}
+
+/// What sends the calling thread a SIGUSR1 that does nothing but end the system call that it finds.
+pub fn harmless() -> Sender {
+    static HANDLED: Once = Once::new();
+    HANDLED.call_once(|| do_nothing_at(libc::SIGUSR1));
+    Sender::to_this_thread(libc::SIGUSR1)
+}
+
+/// Has a signal handled by what does nothing.
+fn do_nothing_at(signal: i32) {
+    extern "C" fn nothing(_: i32) {}
+    // SAFETY: the handler does nothing; without SA_RESTART a system call that it interrupts comes back.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = nothing as *const () as usize;
+        libc::sigaction(signal, &raw const action, std::ptr::null_mut());
     }
 }
 

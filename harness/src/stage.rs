@@ -67,6 +67,8 @@ pub struct Stage {
     window: Option<Arc<Memory>>,
     /// What RAM and window hold.
     held: (Vec<u8>, Vec<u8>),
+    /// Room for all of RAM, which would be made anew for each case otherwise.
+    spare: Vec<u8>,
     /// What the vCPU had at first.
     first: State,
     /// The special registers as they are known to be.
@@ -148,6 +150,7 @@ impl Stage {
         Ok(Self {
             setting: setting.clone(),
             held: (vec![0; size], vec![0; if window.is_some() { length } else { 0 }]),
+            spare: Vec::new(),
             ram,
             window,
             sregs: first.sregs,
@@ -162,14 +165,15 @@ impl Stage {
 
     /// Lays the image out and enters its state: afterwards nothing tells of what was there before.
     pub fn lay(&mut self, image: &Image) -> Outcome {
-        let wanted = image.ram();
+        let mut wanted = std::mem::take(&mut self.spare);
+        image.ram_into(&mut wanted);
         for (index, page) in wanted.chunks(PAGE).enumerate() {
             let at = index * PAGE;
             if self.held.0.get(at..at + page.len()) != Some(page) {
                 self.write(at, page)?;
             }
         }
-        self.held.0 = wanted;
+        self.spare = std::mem::replace(&mut self.held.0, wanted);
         if let Some(window) = self.window.as_ref().filter(|_| self.held.1.iter().any(|byte| *byte != TRAP)) {
             window.fill(TRAP)?;
             self.held.1.fill(TRAP);
@@ -220,9 +224,10 @@ impl Stage {
 
     /// What became of RAM since the image was laid.
     pub fn changes(&mut self) -> Result<Compared, Stop> {
-        let now = self.read()?;
+        let mut now = std::mem::take(&mut self.spare);
+        self.read_into(&mut now)?;
         let changes = Compared::between(&self.held.0, &now);
-        self.held.0 = now;
+        self.spare = std::mem::replace(&mut self.held.0, now);
         Ok(changes)
     }
 
@@ -235,11 +240,17 @@ impl Stage {
 
     /// All of RAM.
     pub fn read(&self) -> Result<Vec<u8>, Stop> {
-        let mut all = Vec::with_capacity(self.held.0.len());
-        for (_, memory) in &self.ram {
-            all.extend(memory.read(0, memory.len())?);
-        }
+        let mut all = Vec::new();
+        self.read_into(&mut all)?;
         Ok(all)
+    }
+
+    fn read_into(&self, all: &mut Vec<u8>) -> Outcome {
+        all.resize(self.held.0.len(), 0);
+        for (first, memory) in &self.ram {
+            memory.read_into(0, &mut all[*first..first + memory.len()])?;
+        }
+        Ok(())
     }
 
     /// Takes RAM and window of another stage, as they are, for its own: what was laid stays known as it is there.

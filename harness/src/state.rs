@@ -1,7 +1,7 @@
 //! The state of a vCPU, saved and loaded as a VMM does that takes it elsewhere: api.rst 4, through each of the ioctls that there are
 //! for the same registers.
 
-use std::mem::offset_of;
+use serde::{Deserialize, Serialize};
 
 use crate::kvm::{
     Descriptor, KVM_CAP_NESTED_STATE, KVM_CAP_SREGS2, KVM_CAP_SYNC_REGS, KVM_CAP_XSAVE2, KVM_GET_DEBUGREGS,
@@ -13,7 +13,8 @@ use crate::kvm::{
 use crate::{Outcome, Stop};
 
 /// How the special registers travel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Special {
     /// KVM_GET_SREGS and KVM_SET_SREGS.
     #[default]
@@ -25,7 +26,8 @@ pub enum Special {
 }
 
 /// How x87, SSE and AVX registers travel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Vectors {
     /// KVM_GET_XSAVE and KVM_SET_XSAVE.
     #[default]
@@ -131,12 +133,11 @@ impl State {
         }
         to.write(KVM_SET_MP_STATE, &state.mp_state)?;
         if special == Special::Page {
-            let page = to.run_page()?;
-            let at = offset_of!(abi::kvm_run, s);
-            page.put(at + offset_of!(abi::kvm_sync_regs, regs), state.regs);
-            page.put(at + offset_of!(abi::kvm_sync_regs, sregs), state.sregs);
-            page.put(at + offset_of!(abi::kvm_sync_regs, events), state.events);
-            page.put(offset_of!(abi::kvm_run, kvm_dirty_regs), u64::from(abi::KVM_SYNC_X86_VALID_FIELDS));
+            let page = to.fields()?;
+            page.put_regs(state.regs);
+            page.put_sregs(state.sregs);
+            page.put_events(state.events);
+            page.put_dirty_regs(abi::KVM_SYNC_X86_VALID_FIELDS.into());
             return Ok(());
         }
         to.set_regs(&state.regs)?;
@@ -146,33 +147,32 @@ impl State {
 }
 
 impl Special {
-    /// Every way that this KVM has.
-    pub fn offered() -> Result<Vec<Self>, Stop> {
+    /// Every way.
+    pub const ALL: [Self; 3] = [Self::Sregs, Self::Sregs2, Self::Page];
+
+    /// Whether this KVM has it.
+    pub fn is_offered(self) -> Result<bool, Stop> {
         let kvm = Kvm::open()?;
-        let mut ways = vec![Self::Sregs];
-        if kvm.check_extension(KVM_CAP_SREGS2)? > 0 {
-            ways.push(Self::Sregs2);
-        }
-        if kvm.check_extension(KVM_CAP_SYNC_REGS)? >= 7 {
-            ways.push(Self::Page);
-        }
-        Ok(ways)
+        Ok(match self {
+            Self::Sregs => true,
+            Self::Sregs2 => kvm.check_extension(KVM_CAP_SREGS2)? > 0,
+            Self::Page => kvm.check_extension(KVM_CAP_SYNC_REGS)? >= 7,
+        })
     }
 }
 
 impl Vectors {
-    /// Every way that this KVM has and that brings everything.
-    pub fn offered(avx: bool) -> Result<Vec<Self>, Stop> {
-        let kvm = Kvm::open()?;
-        let mut ways = vec![Self::Xsave];
-        // A longer area has registers that only permission makes usable, and no code of ours has.
-        if kvm.check_extension(KVM_CAP_XSAVE2)? == 4096 {
-            ways.push(Self::Xsave2);
-        }
-        if !avx {
-            ways.push(Self::Fpu);
-        }
-        Ok(ways)
+    /// Every way.
+    pub const ALL: [Self; 3] = [Self::Xsave, Self::Xsave2, Self::Fpu];
+
+    /// Whether this KVM has it, and it brings everything: all but FPU do, which brings no AVX.
+    pub fn is_offered(self, avx: bool) -> Result<bool, Stop> {
+        Ok(match self {
+            Self::Xsave => true,
+            // A longer area has registers that only permission makes usable, and no code of ours has.
+            Self::Xsave2 => Kvm::open()?.check_extension(KVM_CAP_XSAVE2)? == 4096,
+            Self::Fpu => !avx,
+        })
     }
 }
 

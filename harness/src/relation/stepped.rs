@@ -22,9 +22,18 @@ pub enum Watch {
 pub fn stepped(setting: &Setting, image: &Image) -> Result<(Seen, usize), Stop> {
     let mut run = Run::on(setting, image)?;
     debug(run.stage().vcpu(), abi::KVM_GUESTDBG_SINGLESTEP, None)?;
+    let end = image.code.address() + image.code.bytes.len() as u64;
     let mut steps = 0;
     while !run.is_over() {
-        steps += usize::from(run.turn()? == Turn::Debug);
+        let Turn::Debug(next) = run.turn()? else { continue };
+        // Behind the last instruction everything is HLT, and each would be one more step.
+        if next == end {
+            let broken =
+                Broken::new("the last instruction was a step like any other, and did not end the run");
+            let (expected, seen) = ("the exit of the last instruction", "KVM_EXIT_DEBUG behind it");
+            return Err(broken.comparing(expected, seen).with(image.code.disassemble()).into());
+        }
+        steps += 1;
     }
     off(run.stage().vcpu())?;
     Ok((run.finish()?, steps))
@@ -43,7 +52,7 @@ pub fn watched(setting: &Setting, image: &Image, watch: Watch) -> Result<Seen, S
         Watch::Write(address) => debug(vcpu, abi::KVM_GUESTDBG_USE_HW_BP, Some((address, ON | WRITES)))?,
     }
     while !run.is_over() {
-        if run.turn()? == Turn::Debug {
+        if matches!(run.turn()?, Turn::Debug(_)) {
             let rip = run.stage().registers()?.rip;
             let broken = Broken::new(format!("a breakpoint was hit that nothing reaches: {watch:x?}"));
             return Err(broken.with(image.code.around(rip)).into());

@@ -22,14 +22,33 @@ impl Arbitrary for Cut {
     }
 }
 
+/// How the registers are taken along, of which there are several ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Luggage {
+    /// How the special registers are.
+    pub special: Special,
+    /// How those of x87, SSE and AVX are.
+    pub vectors: Vectors,
+}
+
+impl Arbitrary for Luggage {
+    type Parameters = ();
+    type Strategy = BoxedStrategy<Self>;
+
+    fn arbitrary_with((): ()) -> BoxedStrategy<Self> {
+        (proptest::sample::select(&Special::ALL[..]), proptest::sample::select(&Vectors::ALL[..]))
+            .prop_map(|(special, vectors)| Self { special, vectors })
+            .boxed()
+    }
+}
+
 /// Runs the image up to the cut, takes everything to a new stage and runs it on there; whether it came to the cut comes with what was
 /// seen.
 pub fn travelling(
     setting: &Setting,
     image: &Image,
     cut: Cut,
-    special: Special,
-    vectors: Vectors,
+    luggage: Luggage,
 ) -> Result<(Seen, bool), Stop> {
     let mut run = Run::on(setting, image)?;
     while !run.is_over() && run.told() < usize::from(cut.0) {
@@ -45,7 +64,7 @@ pub fn travelling(
     }
     let mut elsewhere = Stage::new(setting, image)?;
     elsewhere.take_memory(run.stage())?;
-    State::carry(run.stage().vcpu(), elsewhere.vcpu(), special, vectors)?;
+    State::carry(run.stage().vcpu(), elsewhere.vcpu(), luggage.special, luggage.vectors)?;
     run.move_to(elsewhere);
     while !run.is_over() {
         run.turn()?;

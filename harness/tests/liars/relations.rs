@@ -1,15 +1,17 @@
 //! Ways of running a program that lie: one drops an exit, one changes a flag, one forgets the vector registers, one loses a dirty page.
 //! Each relation catches its own, shrinks the program and shows what differs.
 
+use std::collections::BTreeSet;
+
 use guests::strategies::{Moves, Operands, Place, Program, Step, Straight};
-use guests::{Event, Image, Mode};
+use guests::{Event, Feature, Image, Mode};
 use harness::relation::{
-    Interruptions, Layout, Log, Seen, alike, asks_exactly, interrupted, logs_exactly, on_slots, plainly,
-    stepped, travelling, without_halt,
+    Cut, Interruptions, Layout, Log, Luggage, Seen, alike, as_guest_of_a_guest, asks_exactly, interrupted,
+    logs_exactly, logs_what_is_written, on_known_slots, on_slots, plainly, stepped, travelling, without_halt,
 };
 use harness::stage::{Controllers, Setting};
 use harness::state::{Special, Vectors};
-use harness::{HostFault, Outcome, Stop, claim};
+use harness::{HostFault, Outcome, Stop, claim, lacking};
 use reports::{Entry, Verdict};
 
 use crate::stage::{input, tried};
@@ -22,8 +24,10 @@ crate::tests!(
     vector_registers_that_are_forgotten_are_a_fail,
     a_page_that_the_log_loses_is_a_fail,
     a_page_that_the_log_makes_up_is_a_fail,
+    a_page_that_nothing_reached_is_a_fail,
     a_byte_that_another_controller_writes_is_a_fail,
     a_register_that_page_tables_change_is_a_fail,
+    a_trace_of_a_hypervisor_is_a_fail,
     a_program_that_loops_is_a_hang,
     a_program_that_dies_is_a_story,
     honest_ways_hold,
@@ -112,8 +116,8 @@ claim!(signals_change_a_register, "a way that a signal disturbs is like the othe
 fn forgets_vectors(program: Moves) -> Outcome {
     let image = image(&program, Place::Ram)?;
     let travels = |image: &Image| {
-        travelling(&Setting::default(), image, harness::relation::Cut(0), Special::Sregs, Vectors::Xsave)
-            .map(|(seen, _)| seen)
+        let luggage = Luggage { special: Special::Sregs, vectors: Vectors::Xsave };
+        travelling(&Setting::default(), image, Cut(0), luggage).map(|(seen, _)| seen)
     };
     let mut lies = spoilt(travels, |seen| {
         if let Some(first) = seen.vectors.get_mut(160) {
@@ -124,12 +128,16 @@ fn forgets_vectors(program: Moves) -> Outcome {
 }
 claim!(forgets_vectors, "a way that forgets XMM0 is like the other", [Observed("nowhere")]);
 
-fn logs(program: &Operands, spoil: impl Fn(&mut std::collections::BTreeSet<u64>)) -> Outcome {
+fn layout() -> Layout {
+    Layout { splits: vec![3, 9], read_only: false, moved: None }
+}
+
+/// The log of a run on slots that are known already, spoilt.
+fn logs(program: &Operands, spoil: impl Fn(&mut BTreeSet<u64>)) -> Outcome {
     let image = image(program, Place::Ram)?;
-    let layout = Layout { splits: vec![3, 9], read_only: false, moved: None };
-    let mut logged = on_slots(&image, &layout, Log::Bitmap)?;
+    let mut logged = on_known_slots(&image, &layout(), Log::Bitmap)?;
     spoil(&mut logged.pages);
-    logs_exactly(&image, program.undefined_flags(MODE), Log::Bitmap, &plain(&image)?, &logged)
+    logs_exactly(&image, program.undefined_flags(MODE), &plain(&image)?, &logged)
 }
 
 fn loses_a_page(program: Operands) -> Outcome {
@@ -145,6 +153,14 @@ fn makes_up_a_page(program: Operands) -> Outcome {
     })
 }
 claim!(makes_up_a_page, "a log that makes up a page is exact", [Observed("nowhere")]);
+
+fn logs_what_nothing_reached(program: Operands) -> Outcome {
+    let image = image(&program, Place::Ram)?;
+    let mut logged = on_slots(&image, &layout(), Log::Ring)?;
+    logged.pages.insert(30);
+    logs_what_is_written(&image, program.undefined_flags(MODE), Log::Ring, &plain(&image)?, &logged)
+}
+claim!(logs_what_nothing_reached, "a first log names what nothing reached", [Observed("nowhere")]);
 
 fn controllers_write(program: Straight) -> Outcome {
     let image = without_halt(&image(&program, Place::Ram)?);
@@ -164,6 +180,16 @@ fn page_tables_change_a_register(program: Straight) -> Outcome {
     alike(&image, program.undefined_flags(Mode::Long), &mut plain, &mut lies)
 }
 claim!(page_tables_change_a_register, "a layout that changes FS is like the other", [Observed("nowhere")]);
+
+/// Where no guest has guests, what the code makes visible by itself is spoilt in their stead.
+fn hypervisor_leaves_a_trace(program: Straight) -> Outcome {
+    let image = program.image(Mode::Long, Place::Ram).map_err(fault)?;
+    let has_svm = lacking(&[Feature::SVM])?.is_empty();
+    let inside = move |image: &Image| if has_svm { as_guest_of_a_guest(image) } else { plain(image) };
+    let mut lies = spoilt(inside, |seen| seen.story.ending.registers.rbx += 1);
+    alike(&image, program.undefined_flags(Mode::Long), &mut plain, &mut lies)
+}
+claim!(hypervisor_leaves_a_trace, "a hypervisor that keeps RBX is invisible", [Observed("nowhere")]);
 
 /// What is said of a liar: it fails, and its program was shrunk to so many steps.
 fn caught(liar: &str, difference: &str, steps: usize) -> Entry {
@@ -199,11 +225,15 @@ fn vector_registers_that_are_forgotten_are_a_fail() {
 }
 
 fn a_page_that_the_log_loses_is_a_fail() {
-    caught("loses_a_page", "pages in the log: expected", 1);
+    caught("loses_a_page", "pages in the log: lost [8]", 1);
 }
 
 fn a_page_that_the_log_makes_up_is_a_fail() {
-    caught("makes_up_a_page", "pages in the log: expected", 1);
+    caught("makes_up_a_page", "made up [1e]", 1);
+}
+
+fn a_page_that_nothing_reached_is_a_fail() {
+    caught("logs_what_nothing_reached", "made up [1e]", 1);
 }
 
 fn a_byte_that_another_controller_writes_is_a_fail() {
@@ -212,6 +242,10 @@ fn a_byte_that_another_controller_writes_is_a_fail() {
 
 fn a_register_that_page_tables_change_is_a_fail() {
     caught("page_tables_change_a_register", "fs: expected", 1);
+}
+
+fn a_trace_of_a_hypervisor_is_a_fail() {
+    caught("hypervisor_leaves_a_trace", "rbx: expected", 1);
 }
 
 /// Code that is no program's, run as a relation runs it.

@@ -34,7 +34,7 @@ mod run_flags;
 mod set_tpr;
 mod shutdown;
 mod snp_req_certs;
-mod stage;
+pub(crate) mod stage;
 mod system_event;
 pub mod table;
 mod tdx;

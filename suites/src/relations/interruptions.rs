@@ -6,12 +6,12 @@ use harness::relation::{Interruptions, interrupted, plainly, same};
 use harness::stage::Setting;
 use harness::{Outcome, claim};
 
-use super::programs::{Ring0, in_mode, ready};
+use super::programs::{AnyRing, in_mode, ready};
 
 macro_rules! interrupted {
     ($($function:ident, $program:ident, $sentence:literal;)+) => {
         $(
-            fn $function(program: $program, mode: Ring0, place: Place, with: Interruptions) -> Outcome {
+            fn $function(program: $program, mode: AnyRing, place: Place, with: Interruptions) -> Outcome {
                 told_alike(&program, mode, place, &with)
             }
             claim!(
@@ -25,19 +25,19 @@ macro_rules! interrupted {
 }
 
 interrupted! {
-    straight, Straight, "Signals and immediate_exit change nothing that straight-line integer code makes visible";
-    operands, Operands, "Signals and immediate_exit change nothing that integer code with operands in RAM and MMIO makes visible";
-    strings, Strings, "Signals and immediate_exit change nothing that string instructions make visible, amid their repetitions too";
-    atomics, Atomics, "Signals and immediate_exit change nothing that instructions make visible which modify RAM and MMIO";
-    stack, Stack, "Signals and immediate_exit change nothing that PUSH, POP, CALL, ENTER and LEAVE make visible";
-    moves, Moves, "Signals and immediate_exit change nothing that vector moves make visible";
-    ports, Ports, "Signals and immediate_exit change nothing that a script of IN and OUT makes visible";
+    straight, Straight, "Signals, kicks by another thread and immediate_exit change nothing that straight-line integer code makes visible";
+    operands, Operands, "Signals, kicks by another thread and immediate_exit change nothing that integer code with operands in RAM and MMIO makes visible";
+    strings, Strings, "Signals, kicks by another thread and immediate_exit change nothing that string instructions make visible, amid their repetitions too";
+    atomics, Atomics, "Signals, kicks by another thread and immediate_exit change nothing that instructions make visible which modify RAM and MMIO";
+    stack, Stack, "Signals, kicks by another thread and immediate_exit change nothing that PUSH, POP, CALL, ENTER and LEAVE make visible";
+    moves, Moves, "Signals, kicks by another thread and immediate_exit change nothing that vector moves make visible";
+    ports, Ports, "Signals, kicks by another thread and immediate_exit change nothing that a script of IN and OUT makes visible";
 }
 
 /// Only what was interrupted shows anything.
 fn told_alike<S: Step>(
     program: &Program<S>,
-    Ring0(mode): Ring0,
+    AnyRing(mode): AnyRing,
     place: Place,
     with: &Interruptions,
 ) -> Outcome {

@@ -3,6 +3,7 @@
 mod controllers;
 mod emulation;
 mod interruptions;
+mod nested;
 mod paging;
 mod programs;
 mod single_step;

@@ -6,7 +6,7 @@ use harness::relation::{Seen, plainly, same};
 use harness::stage::Setting;
 use harness::{Outcome, claim, lacking};
 
-use super::programs::{in_mode, ready, ready_under};
+use super::programs::{in_mode, ready, ready_under, runs};
 
 macro_rules! mapped {
     ($($function:ident, $program:ident, $sentence:literal;)+) => {
@@ -29,7 +29,7 @@ mapped! {
     stack, Stack, "PUSH, POP, CALL, ENTER and LEAVE make the same visible under every layout of page tables";
 }
 
-/// 32-bit code: without paging, with entries of four bytes, with PAE, and under long mode.
+/// 32-bit code: without paging, with entries of four bytes, and with PAE.
 fn narrow<S: Step>(program: &Program<S>, place: Place) -> Outcome {
     let plain = ready(program, Mode::Protected, place)?;
     let expected = seen(plainly(&Setting::default(), &plain.image)?);
@@ -48,7 +48,7 @@ fn wide<S: Step>(program: &Program<S>, place: Place) -> Outcome {
 
 fn like<S: Step>(program: &Program<S>, mode: Mode, place: Place, expected: &Seen) -> Outcome {
     for paging in Paging::ALL.iter().copied().filter(|paging| paging.suits(mode)) {
-        if !lacking(&paging.features())?.is_empty() {
+        if !lacking(&paging.features())?.is_empty() || !runs(mode, Some(paging))? {
             continue;
         }
         let ready = ready_under(program, mode, place, Some(paging))?;

@@ -4,9 +4,8 @@ use guests::strategies::{
     Atomics, Moves, Msrs, Operands, Place, Ports, Program, Stack, Step, Straight, Strings,
 };
 use harness::kvm::KVM_CAP_IMMEDIATE_EXIT;
-use harness::relation::{Cut, plainly, same, travelling, without_halt};
+use harness::relation::{Cut, Luggage, plainly, same, travelling, without_halt};
 use harness::stage::{Controllers, Setting};
-use harness::state::{Special, Vectors};
 use harness::{Outcome, claim};
 
 use super::programs::{Ring0, in_mode, ready};
@@ -15,8 +14,8 @@ use crate::guests::needs::MSR_SCRIPTS;
 macro_rules! travels {
     ($($function:ident, $program:ident, $controllers:ident, $sentence:literal $(, $need:expr)?;)+) => {
         $(
-            fn $function(program: $program, mode: Ring0, cut: Cut) -> Outcome {
-                goes_on(&program, mode, cut, Controllers::$controllers)
+            fn $function(program: $program, mode: Ring0, cut: Cut, luggage: Luggage) -> Outcome {
+                goes_on(&program, mode, cut, luggage, Controllers::$controllers)
             }
             claim!(
                 $function,
@@ -34,7 +33,7 @@ macro_rules! travels {
 }
 
 travels! {
-    straight, Straight, User, "Straight-line integer code goes on in a fresh vCPU as if nothing had happened, by each way to save it";
+    straight, Straight, User, "Straight-line integer code goes on in a fresh vCPU as if nothing had happened, by any way to save it";
     operands, Operands, User, "Integer code with operands in MMIO goes on in a fresh vCPU after any exit as if nothing had happened";
     strings, Strings, User, "String instructions on MMIO go on in a fresh vCPU amid their repetitions as if nothing had happened";
     atomics, Atomics, User, "Instructions that modify MMIO go on in a fresh vCPU after any exit as if nothing had happened";
@@ -45,23 +44,27 @@ travels! {
     with_a_local_apic, Operands, Kernel, "Code under an in-kernel local APIC goes on in a fresh vCPU after any exit as if nothing had happened";
 }
 
-/// Every way that the host has to save the registers is gone; a run that ends before the cut shows nothing.
-fn goes_on<S: Step>(program: &Program<S>, Ring0(mode): Ring0, cut: Cut, controllers: Controllers) -> Outcome {
+/// A way to save registers that the host has not, or that does not bring all of them, shows nothing; nor does a run that ends before the
+/// cut.
+fn goes_on<S: Step>(
+    program: &Program<S>,
+    Ring0(mode): Ring0,
+    cut: Cut,
+    luggage: Luggage,
+    controllers: Controllers,
+) -> Outcome {
     let mut ready = ready(program, mode, Place::Mmio)?;
+    if !luggage.special.is_offered()? || !luggage.vectors.is_offered(ready.avx)? {
+        return Ok(());
+    }
     let setting = Setting { controllers, ..Setting::default() };
     if controllers != Controllers::User {
         ready.image = without_halt(&ready.image);
     }
-    let plain = plainly(&setting, &ready.image)?;
-    for special in Special::offered()? {
-        for vectors in Vectors::offered(ready.avx)? {
-            let (seen, has_travelled) = travelling(&setting, &ready.image, cut, special, vectors)?;
-            if !has_travelled {
-                return Ok(());
-            }
-            in_mode(mode, same(&ready.image, ready.undefined, &plain, &seen))
-                .map_err(|stop| stop.during(format_args!("by {special:?} and {vectors:?}")))?;
-        }
+    let (seen, has_travelled) = travelling(&setting, &ready.image, cut, luggage)?;
+    if !has_travelled {
+        return Ok(());
     }
-    Ok(())
+    let plain = plainly(&setting, &ready.image)?;
+    in_mode(mode, same(&ready.image, ready.undefined, &plain, &seen))
 }
