@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::Run;
+use crate::{Matrix, Run};
 
 /// A way to write a [`Run`].
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +15,12 @@ pub struct Format {
     pub about: &'static str,
     /// Writes the run. It fails only where the writer does.
     pub write: fn(&Run, &mut dyn io::Write) -> io::Result<()>,
+    /// Writes several runs side by side; a format without this has them one after the other.
+    pub side_by_side: Option<SideBySide>,
 }
+
+/// Writes several runs side by side.
+pub type SideBySide = fn(&Matrix<'_>, &mut dyn io::Write) -> io::Result<()>;
 
 /// Every format of this program, in no order; [`formats`] sorts them.
 #[linkme::distributed_slice]
@@ -33,7 +38,8 @@ pub fn format(name: &str) -> Option<&'static Format> {
     FORMATS.iter().find(|format| format.name == name)
 }
 
-/// Adds a [`Format`] to [`FORMATS`]: its name, its file, whom it is for, and the function that writes it.
+/// Adds a [`Format`] to [`FORMATS`]: its name, its file, whom it is for, the function that writes it, and where it can, the one that
+/// writes several runs side by side.
 ///
 /// ```
 /// fn write(run: &reports::Run, out: &mut dyn std::io::Write) -> std::io::Result<()> {
@@ -45,13 +51,21 @@ pub fn format(name: &str) -> Option<&'static Format> {
 #[macro_export]
 macro_rules! report_format {
     ($name:literal, $file:literal, $about:literal, $write:path) => {
+        $crate::report_format!($name, $file, $about, $write, None);
+    };
+    ($name:literal, $file:literal, $about:literal, $write:path, $side_by_side:expr) => {
         // Not `expect`: in other crates the lint does not look into this macro.
         #[allow(unsafe_code, reason = "linkme registers by naming a link section")]
         const _: () = {
             #[$crate::linkme::distributed_slice($crate::FORMATS)]
             #[linkme(crate = $crate::linkme)]
-            static FORMAT: $crate::Format =
-                $crate::Format { name: $name, file: $file, about: $about, write: $write };
+            static FORMAT: $crate::Format = $crate::Format {
+                name: $name,
+                file: $file,
+                about: $about,
+                write: $write,
+                side_by_side: $side_by_side,
+            };
         };
     };
 }

@@ -1,5 +1,6 @@
 //! Several runs side by side: claims by runs, where a row that differs stands out, and where what differs is explained.
 
+mod html;
 mod json;
 mod page;
 mod text;
@@ -27,6 +28,14 @@ struct Row<'a> {
     cells: Vec<Option<&'a Entry>>,
 }
 
+/// Claims that differ between runs for the same reasons.
+#[derive(Debug)]
+struct Group<'a> {
+    /// A verdict, why, and the columns that say so.
+    reasons: Vec<(&'a str, String, Vec<usize>)>,
+    names: Vec<&'a str>,
+}
+
 impl<'a> Matrix<'a> {
     /// Lays runs side by side, each under its name.
     pub fn new(runs: impl IntoIterator<Item = (&'a str, &'a Run)>) -> Self {
@@ -45,6 +54,23 @@ impl<'a> Matrix<'a> {
             }
         }
         Self { columns, rows: rows.into_values().collect() }
+    }
+
+    /// The rows that differ for nothing but what some run lacks, gathered by what that is and where: the largest group first.
+    fn lacking(&self) -> Vec<Group<'_>> {
+        let mut groups: BTreeMap<Vec<(&str, String, Vec<usize>)>, Vec<&str>> = BTreeMap::new();
+        for row in self.rows.iter().filter(|row| row.differs() && !row.deviates()) {
+            let mut reasons = row.reasons();
+            let absent: Vec<_> = (0..row.cells.len()).filter(|&column| row.cells[column].is_none()).collect();
+            if !absent.is_empty() {
+                reasons.push(("none", "not in the record".to_owned(), absent));
+            }
+            groups.entry(reasons).or_default().push(row.name);
+        }
+        let mut groups: Vec<_> =
+            groups.into_iter().map(|(reasons, names)| Group { reasons, names }).collect();
+        groups.sort_by_key(|group| std::cmp::Reverse(group.names.len()));
+        groups
     }
 
     /// The rows on which the runs do not agree.

@@ -1,6 +1,7 @@
 //! What is shown while a run goes on: one line that stays alive on a terminal, plain lines in a pipe.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -151,4 +152,18 @@ fn bar(claims: usize) -> ProgressBar {
     }
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
+}
+
+/// Writes what a command made to a file, or to standard output where none is named.
+pub(super) fn put(text: &[u8], path: Option<&Path>) -> Result<(), Complaint> {
+    let Some(path) = path else {
+        let output = Output::default();
+        output.print(&String::from_utf8_lossy(text));
+        return output.end();
+    };
+    std::fs::write(path, text).map_err(|error| {
+        let (path, why) = (path.display(), reason(&error));
+        let sentence = format!("cannot write {path}: {why}; name another place with --out FILE");
+        Complaint::of_writing(&error, sentence)
+    })
 }

@@ -14,7 +14,7 @@ pub(crate) fn rendered(name: &str, run: &Run) -> String {
 #[test]
 fn formats_are_sorted_and_their_files_distinct() {
     let names: Vec<_> = formats().iter().map(|format| format.name).collect();
-    assert_eq!(names, ["json", "junit", "ktap", "markdown", "text"]);
+    assert_eq!(names, ["html", "json", "junit", "ktap", "markdown", "text"]);
     let files: std::collections::BTreeSet<_> = formats().iter().map(|format| format.file).collect();
     assert_eq!(files.len(), names.len());
     assert!(format("yaml").is_none());

@@ -16,7 +16,7 @@ fn it_is_there_in_every_format() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    let expected = ["journal.jsonl", "junit.xml", "run.json", "run.ktap", "run.md", "run.txt"];
+    let expected = ["journal.jsonl", "junit.xml", "run.html", "run.json", "run.ktap", "run.md", "run.txt"];
     assert_eq!(found, expected.map(str::to_owned).into());
     assert!(said.out.contains(&format!("The record is in {}, as run.json", out.path().display())));
 }
