@@ -15,7 +15,7 @@ use guests::{Event, Image, Story, TRAP};
 
 pub use accesses::{Emulated, asks_exactly};
 pub use interrupted::{Interruption, Interruptions, interrupted};
-pub use nested::{as_guest_of_a_guest, back_in_the_hypervisor};
+pub use nested::{as_guest_of_a_guest, back_in_the_hypervisor, travelling_as_guest_of_a_guest};
 pub use slots::{Layout, Log, Logged, logs_exactly, logs_what_is_written, on_known_slots, on_slots};
 pub use stepped::{Watch, stepped, watched};
 pub use travels::{Cut, Luggage, travelling};

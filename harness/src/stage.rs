@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use guests::{Image, MMIO_HOLE, Memory as Compared, TRAP, strategies::WINDOW};
+use guests::{Image, MMIO_HOLE, Memory as Compared, RAM, TRAP, strategies::WINDOW};
 
 use crate::kvm::{
     Argument, Descriptor, EINTR, Exit, Guarded, KVM_CAP_DIRTY_LOG_RING, KVM_CAP_SPLIT_IRQCHIP, KVM_GET_REGS,
@@ -110,9 +110,9 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Leaves it to the next case. A layout of slots is one case's own.
+    /// Leaves it to the next case. A layout of slots is one case's own, and so is more RAM than images have: a hypervisor's.
     pub fn give_back(self) {
-        if self.setting.slots.is_empty() {
+        if self.setting.slots.is_empty() && self.held.0.len() as u64 == RAM {
             FREE.with(|free| free.borrow_mut().push(self));
         }
     }

@@ -1,9 +1,9 @@
 //! Code that runs as the guest of a guest: on a control block that a small hypervisor makes, which is the guest that KVM runs.
 
-use guests::Image;
 use guests::nested::{HYPERVISOR, Halting, nested, saved};
+use guests::{Image, Memory};
 
-use super::{Run, Seen};
+use super::{Cut, Luggage, Run, Seen, travelling};
 use crate::stage::{Setting, Stage};
 use crate::{HostFault, Stop};
 
@@ -13,15 +13,30 @@ const SVME: u64 = 1 << 12;
 /// Runs the image's code as the guest of a guest, and tells what it made visible of its own: without the hypervisor's memory, and
 /// without the bit that VMRUN asks for.
 pub fn as_guest_of_a_guest(image: &Image) -> Result<Seen, Stop> {
-    let (mut seen, _) = run(image, Halting::Itself)?;
+    let (seen, _) = run(image, Halting::Itself)?;
+    Ok(its_own(seen))
+}
+
+/// The same, taken elsewhere at the cut; whether it came to the cut comes with what was seen.
+pub fn travelling_as_guest_of_a_guest(
+    image: &Image,
+    cut: Cut,
+    luggage: Luggage,
+) -> Result<(Seen, bool), Stop> {
+    let image = nested(image, Halting::Itself).map_err(fault)?;
+    let (seen, has_travelled) = travelling(&Setting::default(), &image, cut, luggage)?;
+    Ok((its_own(seen), has_travelled))
+}
+
+fn its_own(mut seen: Seen) -> Seen {
     seen.special.efer &= !SVME;
-    if let guests::Memory::Changed(changes) = &mut seen.story.ending.memory {
+    if let Memory::Changed(changes) = &mut seen.story.ending.memory {
         changes.retain(|change| change.address < HYPERVISOR);
         if changes.is_empty() {
-            seen.story.ending.memory = guests::Memory::Unchanged;
+            seen.story.ending.memory = Memory::Unchanged;
         }
     }
-    Ok(seen)
+    seen
 }
 
 /// Runs the image's code as the guest of a guest whose HLT is intercepted; with what was seen comes what the control block holds then:

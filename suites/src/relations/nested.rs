@@ -3,8 +3,12 @@
 use guests::nested::{EXIT_PORT, VMEXIT_HLT};
 use guests::strategies::{Operands, Place, Ports, Program, Stack, Step, Straight, Strings};
 use guests::{Event, Feature};
-use harness::relation::{as_guest_of_a_guest, back_in_the_hypervisor, plainly, same};
+use harness::kvm::KVM_CAP_NESTED_STATE;
+use harness::relation::{
+    Cut, Luggage, as_guest_of_a_guest, back_in_the_hypervisor, plainly, same, travelling_as_guest_of_a_guest,
+};
 use harness::stage::Setting;
+use harness::state::Special;
 use harness::{Outcome, claim, equal, offers};
 
 use super::programs::{Ring0, in_mode, ready};
@@ -60,4 +64,28 @@ claim!(
         Manual("AMD APM volume 2, appendix C SVM Intercept Exit Codes"),
     ],
     Amd
+);
+
+/// KVM_SET_NESTED_STATE wants the special registers to be there before, which those of the run page are not.
+fn state_travels(program: Operands, mode: Ring0, cut: Cut, luggage: Luggage) -> Outcome {
+    offers(&[Feature::SVM])?;
+    let Ring0(mode) = mode;
+    let ready = ready(&program, mode, Place::Mmio)?;
+    let is_offered = luggage.special.is_offered()? && luggage.vectors.is_offered(ready.avx)?;
+    if luggage.special == Special::Page || !is_offered {
+        return Ok(());
+    }
+    let (seen, has_travelled) = travelling_as_guest_of_a_guest(&ready.image, cut, luggage)?;
+    if !has_travelled {
+        return Ok(());
+    }
+    let plain = plainly(&Setting::default(), &ready.image)?;
+    in_mode(mode, same(&ready.image, ready.undefined, &plain, &seen))
+}
+claim!(
+    state_travels,
+    "The guest of a guest goes on in a fresh vCPU after any exit as if nothing had happened, with KVM_SET_NESTED_STATE",
+    [Api("4.115 KVM_SET_NESTED_STATE")],
+    Amd,
+    Has(KVM_CAP_NESTED_STATE)
 );
