@@ -7,6 +7,7 @@ pub mod events;
 pub mod exits;
 pub mod guests;
 pub mod machines;
+pub mod relations;
 mod shipped;
 pub mod system;
 pub mod vcpu;
