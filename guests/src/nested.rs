@@ -23,7 +23,7 @@ const TABLES: u64 = HYPERVISOR + 0x3000;
 const SIZE: u64 = HYPERVISOR + 0x9000;
 
 const EFER: u32 = 0xc000_0080;
-const EFER_SVME: u32 = 1 << 12;
+const EFER_SVME: u64 = 1 << 12;
 const VM_HSAVE_PA: u32 = 0xc001_0117;
 
 /// The port at which the hypervisor tells why its guest came back.
@@ -69,10 +69,10 @@ fn hypervisor(registers: &Registers) -> Result<Vec<u8>, IcedError> {
     let mut a = CodeAssembler::new(64)?;
     a.mov(ecx, EFER)?;
     a.rdmsr()?;
-    a.or(eax, EFER_SVME as i32)?;
+    a.or(eax, (EFER_SVME & 0xffff) as i32)?;
     a.wrmsr()?;
     a.mov(ecx, VM_HSAVE_PA)?;
-    a.mov(eax, HOST_SAVE as u32)?;
+    a.mov(eax, (HOST_SAVE & 0xffff_ffff) as u32)?;
     a.xor(edx, edx)?;
     a.wrmsr()?;
     a.mov(rcx, registers.rcx)?;
@@ -132,7 +132,7 @@ fn control_block(entry: &EntryState, halting: Halting) -> Vec<u8> {
     let registers = &entry.registers;
     for (at, value) in [
         // VMRUN refuses a guest whose own SVME is clear.
-        (SAVED_EFER, entry.efer | u64::from(EFER_SVME)),
+        (SAVED_EFER, entry.efer | EFER_SVME),
         (CR4, entry.cr4),
         (CR3, entry.cr3),
         (CR0, entry.cr0),
@@ -152,7 +152,7 @@ fn control_block(entry: &EntryState, halting: Halting) -> Vec<u8> {
 /// Selector, attributes, limit and base: the attributes are those of a descriptor without the limit between them.
 fn segment(held: &Segment) -> [u8; 16] {
     let descriptor = held.descriptor();
-    let attributes = (descriptor >> 40 & 0xff | (descriptor >> 52 & 0xf) << 8) as u16;
+    let attributes = ((descriptor >> 40 & 0xff | (descriptor >> 52 & 0xf) << 8) & 0xffff) as u16;
     layout(held.selector, attributes, held.limit, held.base)
 }
 

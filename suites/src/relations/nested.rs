@@ -11,7 +11,7 @@ use harness::stage::Setting;
 use harness::state::Special;
 use harness::{Outcome, claim, equal, offers};
 
-use super::programs::{Ring0, in_mode, ready};
+use super::programs::{Ring0, in_mode, offered, ready};
 
 macro_rules! nested {
     ($($function:ident, $program:ident, $sentence:literal;)+) => {
@@ -71,9 +71,9 @@ fn state_travels(program: Operands, mode: Ring0, cut: Cut, luggage: Luggage) -> 
     offers(&[Feature::SVM])?;
     let Ring0(mode) = mode;
     let ready = ready(&program, mode, Place::Mmio)?;
-    let is_offered = luggage.special.is_offered()? && luggage.vectors.is_offered(ready.avx)?;
-    if luggage.special == Special::Page || !is_offered {
-        return Ok(());
+    let mut luggage = offered(luggage, ready.avx)?;
+    if luggage.special == Special::Page {
+        luggage.special = Special::Sregs;
     }
     let (seen, has_travelled) = travelling_as_guest_of_a_guest(&ready.image, cut, luggage)?;
     if !has_travelled {

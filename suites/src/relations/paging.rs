@@ -1,19 +1,18 @@
 //! Code that is mapped to itself is the same code under every layout of page tables.
 
 use guests::strategies::{Operands, Place, Program, Stack, Step, Straight, Strings};
-use guests::{Mode, Paging};
+use guests::{Levels, Mode, Paging};
 use harness::relation::{Seen, plainly, same};
 use harness::stage::Setting;
-use harness::{Outcome, claim, lacking};
+use harness::{Outcome, claim, offers};
 
-use super::programs::{in_mode, ready, ready_under, runs};
+use super::programs::{in_mode, ready, ready_under};
 
 macro_rules! mapped {
     ($($function:ident, $program:ident, $sentence:literal;)+) => {
         $(
-            fn $function(program: $program, place: Place) -> Outcome {
-                narrow(&program, place)?;
-                wide(&program, place)
+            fn $function(program: $program, place: Place, paging: Paging) -> Outcome {
+                told_alike(&program, place, paging)
             }
             claim!($function, $sentence, [
                 Manual("Intel SDM volume 3, 4.1.1 Four Paging Modes"), Api("4.14 KVM_SET_SREGS")
@@ -29,34 +28,20 @@ mapped! {
     stack, Stack, "PUSH, POP, CALL, ENTER and LEAVE make the same visible under every layout of page tables";
 }
 
-/// 32-bit code: without paging, with entries of four bytes, and with PAE.
-fn narrow<S: Step>(program: &Program<S>, place: Place) -> Outcome {
-    let plain = ready(program, Mode::Protected, place)?;
+/// 32-bit code is held against itself without paging, and 64-bit code against itself under the mode's own layout.
+fn told_alike<S: Step>(program: &Program<S>, place: Place, paging: Paging) -> Outcome {
+    offers(&paging.features())?;
+    let (mode, plain) = match paging.levels {
+        Levels::Two => (Mode::Protected, Mode::Protected),
+        Levels::Three => (Mode::Pae, Mode::Protected),
+        Levels::Four | Levels::Five => (Mode::Long, Mode::Long),
+    };
+    let under = ready_under(program, mode, place, Some(paging))?;
+    let told = seen(plainly(&Setting::default(), &under.image)?);
+    let plain = ready(program, plain, place)?;
     let expected = seen(plainly(&Setting::default(), &plain.image)?);
-    for mode in [Mode::Protected, Mode::Pae] {
-        like(program, mode, place, &expected)?;
-    }
-    Ok(())
-}
-
-/// 64-bit code, with four and five levels.
-fn wide<S: Step>(program: &Program<S>, place: Place) -> Outcome {
-    let plain = ready(program, Mode::Long, place)?;
-    let expected = seen(plainly(&Setting::default(), &plain.image)?);
-    like(program, Mode::Long, place, &expected)
-}
-
-fn like<S: Step>(program: &Program<S>, mode: Mode, place: Place, expected: &Seen) -> Outcome {
-    for paging in Paging::ALL.iter().copied().filter(|paging| paging.suits(mode)) {
-        if !lacking(&paging.features())?.is_empty() || !runs(mode, Some(paging))? {
-            continue;
-        }
-        let ready = ready_under(program, mode, place, Some(paging))?;
-        let told = seen(plainly(&Setting::default(), &ready.image)?);
-        in_mode(mode, same(&ready.image, ready.undefined, expected, &told))
-            .map_err(|stop| stop.during(format_args!("under {paging}")))?;
-    }
-    Ok(())
+    in_mode(mode, same(&under.image, under.undefined, &expected, &told))
+        .map_err(|stop| stop.during(format_args!("under {paging}")))
 }
 
 /// What was seen without what makes the layouts differ.

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use guests::strategies::{Address, Form, Move, Moves, Place, Program, Start, Step, Vector};
 use guests::{EntryState, Event, Feature, Image, Memory, Mode, Paging, Segment, code};
-use harness::relation::plainly;
+use harness::relation::{Luggage, plainly};
 use harness::stage::Setting;
+use harness::state::{Special, Vectors};
 use harness::{HostFault, Outcome, Stop, lacking};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -127,6 +128,15 @@ fn with_a_task(mut image: Image) -> Image {
         image.entry = EntryState { tr, ..image.entry };
     }
     image
+}
+
+/// The luggage, but as every KVM has it where this one has not or where it does not bring everything.
+pub(super) fn offered(luggage: Luggage, avx: bool) -> Result<Luggage, Stop> {
+    let Luggage { special, vectors } = luggage;
+    Ok(Luggage {
+        special: if special.is_offered()? { special } else { Special::default() },
+        vectors: if vectors.is_offered(avx)? { vectors } else { Vectors::default() },
+    })
 }
 
 /// Names the mode where a relation broke.

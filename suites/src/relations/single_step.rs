@@ -183,18 +183,18 @@ claim!(
 
 /// Eight bytes that differ from EDX:EAX, so that ZF is cleared, behind an ANDN that sets SF.
 fn cmpxchg8b_keeps_flags() -> Outcome {
+    const SF: u64 = 1 << 7;
     offers(&[Feature::BMI1, Feature::CX8])?;
     let image = image(
         Mode::Long,
         |builder| builder,
         |a| {
-            a.mov(ebx, SCRATCH as u32)?;
+            a.mov(ebx, (SCRATCH & 0xffff_ffff) as u32)?;
             a.andn(eax, eax, dword_ptr(rbx))?;
             a.cmpxchg8b(qword_ptr(rbx))?;
             a.hlt()
         },
     )?;
-    const SF: u64 = 1 << 7;
     let ended = plainly(&Setting::default(), &image)?.story.ending.registers;
     equal(ended.rflags & SF, SF)
 }

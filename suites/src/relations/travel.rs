@@ -8,7 +8,7 @@ use harness::relation::{Cut, Luggage, plainly, same, travelling, without_halt};
 use harness::stage::{Controllers, Setting};
 use harness::{Outcome, claim};
 
-use super::programs::{Ring0, in_mode, ready};
+use super::programs::{Ring0, in_mode, offered, ready};
 use crate::guests::needs::MSR_SCRIPTS;
 
 macro_rules! travels {
@@ -44,8 +44,7 @@ travels! {
     with_a_local_apic, Operands, Kernel, "Code under an in-kernel local APIC goes on in a fresh vCPU after any exit as if nothing had happened";
 }
 
-/// A way to save registers that the host has not, or that does not bring all of them, shows nothing; nor does a run that ends before the
-/// cut.
+/// A run that ends before the cut shows nothing.
 fn goes_on<S: Step>(
     program: &Program<S>,
     Ring0(mode): Ring0,
@@ -54,9 +53,7 @@ fn goes_on<S: Step>(
     controllers: Controllers,
 ) -> Outcome {
     let mut ready = ready(program, mode, Place::Mmio)?;
-    if !luggage.special.is_offered()? || !luggage.vectors.is_offered(ready.avx)? {
-        return Ok(());
-    }
+    let luggage = offered(luggage, ready.avx)?;
     let setting = Setting { controllers, ..Setting::default() };
     if controllers != Controllers::User {
         ready.image = without_halt(&ready.image);
