@@ -49,7 +49,7 @@ fn halting_comes_back(program: Operands, mode: Ring0, place: Place) -> Outcome {
     let (seen, [rax, rsp, rip, rflags]) = back_in_the_hypervisor(&ready.image)?;
     let mut events = plain.events;
     events.pop();
-    events.extend([Event::out(EXIT_PORT.into(), &VMEXIT_HLT.to_le_bytes()), Event::Halt]);
+    events.extend([Event::out(EXIT_PORT.into(), VMEXIT_HLT.to_le_bytes()), Event::Halt]);
     in_mode(mode, equal(seen.story.events, events))?;
     let ending = plain.ending.registers;
     let defined = |flags: u64| flags & !ready.undefined;
