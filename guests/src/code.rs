@@ -1,7 +1,7 @@
 //! Guest code: assembled for a mode and an address, and shown as a listing.
 
-use iced_x86::IcedError;
 use iced_x86::code_asm::CodeAssembler;
+use iced_x86::{Code as Op, Decoder, DecoderOptions, IcedError, Instruction, Register as Name};
 use thiserror::Error;
 
 use crate::Mode;
@@ -77,6 +77,30 @@ impl Code {
         let plain = |line: &Line| format!("  {line}");
         let before = before.iter().skip(at.saturating_sub(SIDE)).map(plain);
         before.chain([marked]).chain(behind.iter().take(SIDE).map(plain)).collect()
+    }
+
+    /// Whether an instruction of it has a vector or x87 register for an operand, or turns them on.
+    pub fn touches_vectors(&self) -> bool {
+        self.decoded().any(|instruction| {
+            let is_vector = |name: Name| name.is_vector_register() || name.is_st() || name.is_mm();
+            instruction.code() == Op::Xsetbv
+                || (0..instruction.op_count()).any(|operand| is_vector(instruction.op_register(operand)))
+        })
+    }
+
+    /// Whether an instruction of it is a WRMSR.
+    pub fn writes_msrs(&self) -> bool {
+        self.decoded().any(|instruction| instruction.code() == Op::Wrmsr)
+    }
+
+    /// What the instruction at `rip` is called, with the kinds of its operands; none if none begins there.
+    pub fn named_at(&self, rip: u64) -> Option<String> {
+        let found = self.decoded().find(|instruction| instruction.ip() == rip)?;
+        Some(format!("{:?}", found.code()))
+    }
+
+    fn decoded(&self) -> impl Iterator<Item = Instruction> {
+        Decoder::with_ip(self.mode.bitness(), &self.bytes, self.origin, DecoderOptions::NONE).into_iter()
     }
 
     fn no_instruction(&self, rip: u64) -> String {

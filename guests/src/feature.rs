@@ -53,6 +53,7 @@ features! {
     BMI1 = "bmi1", 7, Ebx, 3;
     BMI2 = "bmi2", 7, Ebx, 8;
     LA57 = "la57", 7, Ecx, 16;
+    SVM = "svm", 0x8000_0001, Ecx, 2;
     PDPE1GB = "pdpe1gb", 0x8000_0001, Edx, 26;
     LM = "lm", 0x8000_0001, Edx, 29;
 }

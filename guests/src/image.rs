@@ -85,13 +85,20 @@ impl Image {
 
     /// All of guest RAM.
     pub fn ram(&self) -> Vec<u8> {
-        let mut ram = vec![TRAP; usize::try_from(self.size).unwrap_or(0)];
+        let mut ram = Vec::new();
+        self.ram_into(&mut ram);
+        ram
+    }
+
+    /// The same, in place of what `ram` holds.
+    pub fn ram_into(&self, ram: &mut Vec<u8>) {
+        ram.clear();
+        ram.resize(usize::try_from(self.size).unwrap_or(0), TRAP);
         for (address, bytes) in &self.pieces {
             if let Some(place) = range(*address, bytes.len()).and_then(|range| ram.get_mut(range)) {
                 place.copy_from_slice(bytes);
             }
         }
-        ram
     }
 
     /// Puts the pieces in order, and refuses those that have no room.

@@ -31,6 +31,7 @@ mod map;
 mod memory;
 mod mode;
 mod monitor;
+pub mod nested;
 mod paging;
 mod payload;
 mod payloads;

@@ -58,10 +58,20 @@ impl Memory {
         }
     }
 
-    fn between(laid: &[u8], now: &[u8]) -> Self {
+    /// What RAM that was laid like this became, if it is like that now; for the rest as with [`Memory::compare`].
+    pub fn between(laid: &[u8], now: &[u8]) -> Self {
+        // Most of RAM is as it was, and is looked at in one go.
+        const BLOCK: usize = 256;
         let mut changes: Vec<Change> = Vec::new();
         let length = laid.len().max(now.len());
-        for index in (0..length).filter(|&index| laid.get(index) != now.get(index)) {
+        let differs = |start: &usize| match (laid.get(*start..start + BLOCK), now.get(*start..start + BLOCK))
+        {
+            (Some(laid), Some(now)) => laid != now,
+            _ => true,
+        };
+        let blocks = (0..length).step_by(BLOCK).filter(differs);
+        let indexes = blocks.flat_map(|start| start..length.min(start + BLOCK));
+        for index in indexes.filter(|&index| laid.get(index) != now.get(index)) {
             let address = index as u64;
             let byte = now.get(index).copied().unwrap_or_default();
             match changes.last_mut() {

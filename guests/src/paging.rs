@@ -123,6 +123,27 @@ impl Paging {
         if self.levels == Levels::Two { self.narrow(at, upper) } else { self.wide(at, upper) }
     }
 
+    /// The pages of such tables in which an address below 2 MiB is looked up, which all of RAM and the hole in it are.
+    pub fn walked(self, at: u64) -> Vec<u64> {
+        let small = self.page == Page::Small;
+        let count = match self.levels {
+            Levels::Two => 1 + u64::from(small),
+            levels => Self::above(levels) + if self.page == Page::Huge { 1 } else { 2 },
+        };
+        // Behind the first directory lie those of the other GiB.
+        let table = (small && self.levels != Levels::Two).then_some(count - 1 + GIBS);
+        (0..count).chain(table).map(|page| at + page * PAGE).collect()
+    }
+
+    /// How many levels there are above the third.
+    const fn above(levels: Levels) -> u64 {
+        match levels {
+            Levels::Two | Levels::Three => 0,
+            Levels::Four => 1,
+            Levels::Five => 2,
+        }
+    }
+
     /// One directory of 1024 entries of four bytes, and one table where pages are small.
     fn narrow(self, at: u64, upper: u64) -> Vec<u8> {
         let directory = (0..2 * ENTRIES).map(|i| match (i, self.page) {
@@ -140,11 +161,7 @@ impl Paging {
         let page = |entries: u64, entry: &dyn Fn(u64) -> u64| -> Vec<u64> {
             (0..ENTRIES).map(|i| if i < entries { entry(i) } else { 0 }).collect()
         };
-        let above = match self.levels {
-            Levels::Two | Levels::Three => 0,
-            Levels::Four => 1,
-            Levels::Five => 2,
-        };
+        let above = Self::above(self.levels);
         let mut all = Vec::new();
         for level in 1..=above {
             all.extend(page(1, &|_| (at + level * PAGE) | upper));

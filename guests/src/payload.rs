@@ -1,5 +1,7 @@
 //! A payload: guest code, the mode that it starts in, and the story that it should tell.
 
+use std::fmt;
+
 use iced_x86::IcedError;
 use iced_x86::code_asm::CodeAssembler;
 
@@ -10,7 +12,6 @@ use crate::{Code, CodeError, Image, Mode, Story, code};
 pub static PAYLOADS: [Payload];
 
 /// Guest code, the mode that it starts in, and the story that it should tell.
-#[derive(Debug)]
 pub struct Payload {
     /// The module that it stands in, as `module_path!` says it.
     pub module: &'static str,
@@ -24,6 +25,12 @@ pub struct Payload {
     pub write: fn(&mut CodeAssembler, Mode) -> Result<(), IcedError>,
     /// The story that running the image must tell.
     pub story: fn(&Image) -> Story,
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name())
+    }
 }
 
 impl Payload {

@@ -3,11 +3,12 @@
 
 use iced_x86::IcedError;
 use iced_x86::code_asm::registers::*;
-use iced_x86::code_asm::{AsmRegister32, AsmRegister64, CodeAssembler, dword_ptr, qword_ptr};
+use iced_x86::code_asm::{CodeAssembler, dword_ptr, qword_ptr};
 use thiserror::Error;
 
 use crate::map::{CODE, STACK, STACK_STEP};
 use crate::protocol::{self, READY_PORT, REGISTERS, RESUME, block};
+use crate::registers::{NARROW_REGISTERS, WIDE_REGISTERS};
 use crate::{
     Act, After, Code, CodeError, Done, EntryState, Handlers, Image, ImageError, Mode, Registers, Report,
 };
@@ -154,26 +155,6 @@ fn stack(vcpu: usize) -> u64 {
     STACK - STACK_STEP * vcpu as u64
 }
 
-/// All but RSP, which comes last and goes first, in the order of a block.
-const WIDE: [(AsmRegister64, usize); 15] = [
-    (rax, 0),
-    (rbx, 1),
-    (rcx, 2),
-    (rdx, 3),
-    (rsi, 4),
-    (rdi, 5),
-    (rbp, 6),
-    (r8, 8),
-    (r9, 9),
-    (r10, 10),
-    (r11, 11),
-    (r12, 12),
-    (r13, 13),
-    (r14, 14),
-    (r15, 15),
-];
-const NARROW: [(AsmRegister32, usize); 7] =
-    [(eax, 0), (ebx, 1), (ecx, 2), (edx, 3), (esi, 4), (edi, 5), (ebp, 6)];
 const RSP: usize = 7;
 
 fn load64(a: &mut CodeAssembler, vcpu: usize) -> Result<(), IcedError> {
@@ -181,7 +162,7 @@ fn load64(a: &mut CodeAssembler, vcpu: usize) -> Result<(), IcedError> {
     a.mov(rsp, stack(vcpu))?;
     a.push(field(RFLAGS))?;
     a.popfq()?;
-    for (register, index) in WIDE.into_iter().chain([(rsp, RSP)]) {
+    for (register, index) in WIDE_REGISTERS.into_iter().chain([(rsp, RSP)]) {
         a.mov(register, field(index))?;
     }
     Ok(())
@@ -189,7 +170,7 @@ fn load64(a: &mut CodeAssembler, vcpu: usize) -> Result<(), IcedError> {
 
 fn store64(a: &mut CodeAssembler, vcpu: usize) -> Result<(), IcedError> {
     let field = |index: usize| qword_ptr(block(vcpu) + (REGISTERS + 8 * index) as u64);
-    for (register, index) in [(rsp, RSP)].into_iter().chain(WIDE) {
+    for (register, index) in [(rsp, RSP)].into_iter().chain(WIDE_REGISTERS) {
         a.mov(field(index), register)?;
     }
     a.mov(rsp, stack(vcpu))?;
@@ -208,7 +189,7 @@ fn load32(a: &mut CodeAssembler, vcpu: usize) -> Result<(), IcedError> {
     let flags = field32(a, vcpu, RFLAGS);
     a.push(flags)?;
     a.popfd()?;
-    for (register, index) in NARROW.into_iter().chain([(esp, RSP)]) {
+    for (register, index) in NARROW_REGISTERS.into_iter().chain([(esp, RSP)]) {
         let field = field32(a, vcpu, index);
         a.mov(register, field)?;
     }
@@ -216,7 +197,7 @@ fn load32(a: &mut CodeAssembler, vcpu: usize) -> Result<(), IcedError> {
 }
 
 fn store32(a: &mut CodeAssembler, vcpu: usize) -> Result<(), IcedError> {
-    for (register, index) in [(esp, RSP)].into_iter().chain(NARROW) {
+    for (register, index) in [(esp, RSP)].into_iter().chain(NARROW_REGISTERS) {
         let field = field32(a, vcpu, index);
         a.mov(field, register)?;
     }

@@ -1,5 +1,7 @@
 //! The general registers, the instruction pointer and the flags: Intel SDM volume 1, 3.4 "Basic Program Execution Registers".
 
+use iced_x86::code_asm::registers::*;
+use iced_x86::code_asm::{AsmRegister32, AsmRegister64};
 use serde::{Deserialize, Serialize};
 
 macro_rules! registers {
@@ -30,3 +32,25 @@ macro_rules! registers {
 }
 
 registers!(rax rbx rcx rdx rsi rdi rbp rsp r8 r9 r10 r11 r12 r13 r14 r15 rip rflags);
+
+/// The 64-bit registers but RSP, each with its place among the names.
+pub(crate) const WIDE_REGISTERS: [(AsmRegister64, usize); 15] = [
+    (rax, 0),
+    (rbx, 1),
+    (rcx, 2),
+    (rdx, 3),
+    (rsi, 4),
+    (rdi, 5),
+    (rbp, 6),
+    (r8, 8),
+    (r9, 9),
+    (r10, 10),
+    (r11, 11),
+    (r12, 12),
+    (r13, 13),
+    (r14, 14),
+    (r15, 15),
+];
+/// The 32-bit registers but ESP, likewise.
+pub(crate) const NARROW_REGISTERS: [(AsmRegister32, usize); 7] =
+    [(eax, 0), (ebx, 1), (ecx, 2), (edx, 3), (esi, 4), (edi, 5), (ebp, 6)];

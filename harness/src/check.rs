@@ -1,7 +1,9 @@
 //! The checks that claims are made of. Each counts as having exercised something, and names the claim's own line where it fails.
 
+use std::collections::BTreeMap;
 use std::fmt::{Debug, Display};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::kvm::{Errno, Refused};
 use crate::{Broken, HostFault, Outcome, Stop};
@@ -15,6 +17,18 @@ pub(crate) fn made() -> u64 {
 
 pub(crate) fn count() {
     MADE.fetch_add(1, Ordering::Relaxed);
+}
+
+/// What was counted by name.
+static TALLIED: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
+
+/// Counts something by its name that is neither agreement nor divergence; the entry's notes tell it.
+pub fn tally(name: impl Into<String>) {
+    *TALLIED.lock().unwrap_or_else(PoisonError::into_inner).entry(name.into()).or_default() += 1;
+}
+
+pub(crate) fn tallied() -> BTreeMap<String, u64> {
+    TALLIED.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 /// What was seen is what is expected.

@@ -125,7 +125,11 @@ impl Guest {
 }
 
 /// Gives the guest what it reads, and writes down what it did.
-fn answer(vcpu: &Vcpu, exit: &Exit, replies: &mut dyn Iterator<Item = Vec<u8>>) -> Result<Event, Stop> {
+pub(crate) fn answer(
+    vcpu: &Vcpu,
+    exit: &Exit,
+    replies: &mut dyn Iterator<Item = Vec<u8>>,
+) -> Result<Event, Stop> {
     let mut reply = |length: usize| -> Result<Vec<u8>, Stop> {
         let mut bytes = replies.next().unwrap_or_default();
         bytes.resize(length, 0xff);

@@ -41,12 +41,15 @@ mod offers;
 mod outcome;
 pub mod process;
 mod puppet;
+pub mod relation;
 pub mod runner;
 pub mod signal;
+pub mod stage;
+pub mod state;
 mod subject;
 
 pub use body::{Body, Case, body};
-pub use check::{differs, each, equal, fails, fails_with_one_of, holds, succeeds, unchanged, within};
+pub use check::{differs, each, equal, fails, fails_with_one_of, holds, succeeds, tally, unchanged, within};
 pub use claim::{CLAIMS, Claim, Source, claim_named, claims};
 pub use cli::main;
 pub use command::{COMMANDS, Command};

@@ -28,6 +28,8 @@ pub enum Need {
     Compat32,
     /// To be in the lab, where a kernel may be hurt.
     Lab,
+    /// To be in a machine that is emulated by a program of this name; where that is not so, or nobody knows, this is not met.
+    Emulator(&'static str),
     /// Not this.
     Not(&'static Need),
     /// One of these.
@@ -51,6 +53,9 @@ impl Need {
             Self::Root => facts.root,
             Self::Compat32 => facts.compat32,
             Self::Lab => facts.lab,
+            Self::Emulator(name) => {
+                host.emulator.as_deref().is_some_and(|emulator| emulator.starts_with(name))
+            }
             Self::Not(need) => !need.is_met(facts),
             Self::Any(needs) => needs.iter().any(|need| need.is_met(facts)),
         }
@@ -69,6 +74,7 @@ impl fmt::Display for Need {
             Self::Root => f.write_str("to be root"),
             Self::Compat32 => f.write_str("the kernel's entry for 32-bit programs"),
             Self::Lab => f.write_str("to be in the lab"),
+            Self::Emulator(name) => write!(f, "to be emulated by {name}"),
             Self::Not(need) => write!(f, "not {need}"),
             Self::Any(needs) => {
                 let needs: Vec<_> = needs.iter().map(ToString::to_string).collect();

@@ -2,6 +2,8 @@
 #![expect(unsafe_code, reason = "blocks signals, raises one and takes it back")]
 
 use std::mem::MaybeUninit;
+use std::sync::Once;
+use std::time::Duration;
 
 use crate::kvm::Errno;
 use crate::{HostFault, Stop};
@@ -20,7 +22,7 @@ pub struct Blocked {
     sender: Sender,
 }
 
-/// What sends a blocked signal to its thread, from any other.
+/// What sends a signal that is blocked or does nothing to its thread, from any other.
 #[derive(Clone, Copy, Debug)]
 pub struct Sender {
     signal: i32,
@@ -50,9 +52,7 @@ impl Blocked {
         if blocked != 0 {
             return Err(fault("pthread_sigmask", Errno(blocked)));
         }
-        // SAFETY: both calls only say numbers.
-        let (process, thread) = unsafe { (libc::getpid(), libc::gettid()) };
-        Ok(Self { only, before, sender: Sender { signal, process, thread } })
+        Ok(Self { only, before, sender: Sender::to_this_thread(signal) })
     }
 
     /// What sends the signal.
@@ -62,9 +62,15 @@ impl Blocked {
 }
 
 impl Sender {
-    /// Sends the signal to the thread that blocked it.
+    fn to_this_thread(signal: i32) -> Self {
+        // SAFETY: both calls only say numbers.
+        let (process, thread) = unsafe { (libc::getpid(), libc::gettid()) };
+        Self { signal, process, thread }
+    }
+
+    /// Sends the signal to the thread that blocked it or handles it.
     pub fn send(self) -> Result<(), Stop> {
-        // SAFETY: the signal is blocked for that thread, so that no handler runs; if the thread is gone, the call says so.
+        // SAFETY: the signal is blocked for that thread or does nothing; if the thread is gone, the call says so.
         let sent = unsafe { libc::syscall(libc::SYS_tgkill, self.process, self.thread, self.signal) };
         if sent == 0 { Ok(()) } else { Err(fault("tgkill", Errno::last())) }
     }
@@ -79,6 +85,60 @@ impl Drop for Blocked {
             libc::sigtimedwait(&raw const self.only, std::ptr::null_mut(), &raw const at_once);
             libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, std::ptr::null_mut());
         }
+    }
+}
+
+/// A signal that comes once, to a handler that does nothing: it ends a KVM_RUN that it finds, and is taken back where this is dropped
+/// before.
+#[derive(Debug)]
+pub struct Alarm(());
+
+impl Alarm {
+    /// SIGALRM for this process after so long.
+    pub fn after(delay: Duration) -> Result<Self, Stop> {
+        static HANDLED: Once = Once::new();
+        HANDLED.call_once(|| do_nothing_at(libc::SIGALRM));
+        set(delay)?;
+        Ok(Self(()))
+    }
+}
+
+/// What sends the calling thread a SIGUSR1 that does nothing but end the system call that it finds.
+pub fn harmless() -> Sender {
+    static HANDLED: Once = Once::new();
+    HANDLED.call_once(|| do_nothing_at(libc::SIGUSR1));
+    Sender::to_this_thread(libc::SIGUSR1)
+}
+
+/// Has a signal handled by what does nothing.
+fn do_nothing_at(signal: i32) {
+    extern "C" fn nothing(_: i32) {}
+    // SAFETY: the handler does nothing; without SA_RESTART a system call that it interrupts comes back.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = nothing as *const () as usize;
+        libc::sigaction(signal, &raw const action, std::ptr::null_mut());
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        // A timer that is off already is no matter.
+        let _ = set(Duration::ZERO);
+    }
+}
+
+fn set(delay: Duration) -> Result<(), Stop> {
+    let once = libc::timeval {
+        tv_sec: i64::try_from(delay.as_secs()).unwrap_or(i64::MAX),
+        tv_usec: delay.subsec_micros().into(),
+    };
+    let never = libc::timeval { tv_sec: 0, tv_usec: 0 };
+    let timer = libc::itimerval { it_interval: never, it_value: once };
+    // SAFETY: reads the timer handed over, and writes nothing.
+    match unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()) } {
+        0 => Ok(()),
+        _ => Err(fault("setitimer", Errno::last())),
     }
 }
 

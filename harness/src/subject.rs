@@ -55,7 +55,7 @@ pub fn tells(subject: &Subject, payload: &Payload) -> Outcome {
     let listing = image.code.around(seen.ending.registers.rip);
     let told = seen.to_string();
     Err(broken
-        .comparing(first(&difference, "expected "), first(&difference, "seen "))
+        .comparing(first(&difference, "expected"), first(&difference, "seen"))
         .with(difference)
         .with([format!("the story on {}:", subject.name)])
         .with(told.lines().map(str::to_owned))
@@ -64,14 +64,37 @@ pub fn tells(subject: &Subject, payload: &Payload) -> Outcome {
         .into())
 }
 
-/// What the first difference says behind a word.
+/// What the first difference says behind a word: `rax: expected 0x1, seen 0x2` behind both, `memory: seen 0x1000 …` behind one.
 fn first(difference: &[String], word: &str) -> String {
-    let line = difference.first().map_or("", String::as_str);
-    let behind = line.split_once(word).map_or(line, |(_, behind)| behind);
-    behind.split(", seen ").next().unwrap_or(behind).to_owned()
+    let (_, told) = difference.first().and_then(|line| line.split_once(": ")).unwrap_or_default();
+    let mut parts = told.split(", seen ").enumerate().map(|(index, part)| match index {
+        0 => part.split_once(' ').unwrap_or(("", part)),
+        _ => ("seen", part),
+    });
+    parts
+        .find(|(said, _)| *said == word)
+        .map_or_else(|| "nothing of it".to_owned(), |(_, part)| part.to_owned())
 }
 
 /// A payload that cannot be made is the suite's fault.
 pub(crate) fn fault(error: impl Debug) -> Stop {
     Stop::HostFault(HostFault(format!("cannot make the guest's image: {error:?}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_side_of_a_difference_is_told() {
+        let line = |text: &str| vec![text.to_owned()];
+        let both = line("event 1: expected OUT 0x80 <- 0x1, seen Shutdown");
+        assert_eq!(
+            (first(&both, "expected").as_str(), first(&both, "seen").as_str()),
+            ("OUT 0x80 <- 0x1", "Shutdown")
+        );
+        let seen = line("memory: seen 0x12000..0x12001 changed to 21");
+        assert_eq!(first(&seen, "expected"), "nothing of it");
+        assert_eq!(first(&seen, "seen"), "0x12000..0x12001 changed to 21");
+    }
 }

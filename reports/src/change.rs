@@ -20,14 +20,21 @@
 //! is Regressed: it costs more. Drift (see [`Entry::is_drift`]) is Different where a Fail would be Regressed.
 
 mod host;
+mod html;
+mod markdown;
 mod text;
 
 use std::collections::BTreeMap;
 
-use crate::{Entry, Facts, Run, Verdict};
+use crate::{Entry, Facts, Run, Verdict, outline, plain};
 
 pub use host::host_changes;
+pub use html::write_html;
+pub use markdown::write_markdown;
 pub use text::write_text;
+
+/// The most characters of a value that a line of a comparison shows.
+const SHORT: usize = 160;
 
 /// What changed for one claim between two runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -131,4 +138,61 @@ fn answer(entry: &Entry) -> (Option<&str>, Option<&str>) {
     let seen = entry.witness.as_ref().and_then(|witness| witness.seen.as_deref());
     let why = entry.why.as_deref().filter(|_| seen.is_none() || entry.verdict == Verdict::Known);
     (seen, why)
+}
+
+/// How many changes there are of each kind, in words.
+fn counts(changes: &[Change<'_>]) -> String {
+    let counts: Vec<_> = ChangeKind::ALL
+        .into_iter()
+        .map(|kind| (kind, changes.iter().filter(|change| change.kind == kind).count()))
+        .filter(|(_, count)| *count > 0)
+        .map(|(kind, count)| format!("{count} {}", kind.name()))
+        .collect();
+    if counts.is_empty() { "nothing changed".to_owned() } else { counts.join(", ") }
+}
+
+/// The verdict before and after.
+fn verdicts(change: &Change<'_>) -> String {
+    match (change.before, change.after) {
+        (Some(before), Some(after)) if before.verdict == after.verdict => {
+            format!("{}, as before", after.verdict)
+        }
+        (Some(before), Some(after)) => format!("{} → {}", before.verdict, after.verdict),
+        (Some(only), None) | (None, Some(only)) => only.verdict.to_string(),
+        (None, None) => String::new(),
+    }
+}
+
+/// What was answered before and after, and how to see it again. What merely began or ceased to be tried, or appeared, is told by its
+/// name; what is or was wrong wants a look.
+fn told(change: &Change<'_>) -> Vec<(&'static str, String)> {
+    let wants_a_look = match change.kind {
+        ChangeKind::Regressed | ChangeKind::Different => true,
+        ChangeKind::Appeared => change.after.is_some_and(|entry| entry.verdict.is_bad()),
+        ChangeKind::Fixed | ChangeKind::Vanished => false,
+    };
+    if !wants_a_look {
+        return Vec::new();
+    }
+    let said = |entry: &&Entry| entry.verdict != Verdict::Pass;
+    let witness =
+        change.after.filter(|entry| entry.verdict.is_bad()).and_then(|entry| entry.witness.as_ref());
+    let replay = witness.map(|witness| plain::one_line(&witness.replay)).filter(|replay| !replay.is_empty());
+    [
+        ("before", change.before.filter(said).map(answered)),
+        ("after", change.after.filter(said).map(answered)),
+        ("replay", replay),
+    ]
+    .into_iter()
+    .filter_map(|(label, line)| Some((label, line?)))
+    .collect()
+}
+
+fn answered(entry: &Entry) -> String {
+    let seen = entry.witness.as_ref().and_then(|witness| witness.seen.as_deref()).map(plain::one_line);
+    let line = match seen {
+        Some(seen) => format!("saw {seen}: {}", outline::why(entry)),
+        None => outline::why(entry),
+    };
+    plain::clipped(&line, SHORT)
 }

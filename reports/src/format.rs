@@ -2,20 +2,25 @@
 
 use std::io;
 
-use crate::Run;
+use crate::{Matrix, Run};
 
 /// A way to write a [`Run`].
 #[derive(Clone, Copy, Debug)]
 pub struct Format {
     /// The word that asks for it on a command line.
     pub name: &'static str,
-    /// The file that it is written to, in the directory of the run.
-    pub file: &'static str,
+    /// The file that it is written to, in the directory of the run; none where it is only made when it is asked for.
+    pub file: Option<&'static str>,
     /// Whom it is for, in a few words.
     pub about: &'static str,
     /// Writes the run. It fails only where the writer does.
     pub write: fn(&Run, &mut dyn io::Write) -> io::Result<()>,
+    /// Writes several runs side by side; a format without this has them one after the other.
+    pub side_by_side: Option<SideBySide>,
 }
+
+/// Writes several runs side by side.
+pub type SideBySide = fn(&Matrix<'_>, &mut dyn io::Write) -> io::Result<()>;
 
 /// Every format of this program, in no order; [`formats`] sorts them.
 #[linkme::distributed_slice]
@@ -33,7 +38,8 @@ pub fn format(name: &str) -> Option<&'static Format> {
     FORMATS.iter().find(|format| format.name == name)
 }
 
-/// Adds a [`Format`] to [`FORMATS`]: its name, its file, whom it is for, and the function that writes it.
+/// Adds a [`Format`] to [`FORMATS`]: its name, its file or `None`, whom it is for, the function that writes it, and where it can, the one that
+/// writes several runs side by side.
 ///
 /// ```
 /// fn write(run: &reports::Run, out: &mut dyn std::io::Write) -> std::io::Result<()> {
@@ -44,14 +50,28 @@ pub fn format(name: &str) -> Option<&'static Format> {
 /// ```
 #[macro_export]
 macro_rules! report_format {
+    ($name:literal, None, $about:literal, $write:path) => {
+        $crate::report_format!(@ $name, None, $about, $write, None);
+    };
     ($name:literal, $file:literal, $about:literal, $write:path) => {
+        $crate::report_format!(@ $name, Some($file), $about, $write, None);
+    };
+    ($name:literal, $file:literal, $about:literal, $write:path, $side_by_side:expr) => {
+        $crate::report_format!(@ $name, Some($file), $about, $write, Some($side_by_side));
+    };
+    (@ $name:literal, $file:expr, $about:literal, $write:path, $side_by_side:expr) => {
         // Not `expect`: in other crates the lint does not look into this macro.
         #[allow(unsafe_code, reason = "linkme registers by naming a link section")]
         const _: () = {
             #[$crate::linkme::distributed_slice($crate::FORMATS)]
             #[linkme(crate = $crate::linkme)]
-            static FORMAT: $crate::Format =
-                $crate::Format { name: $name, file: $file, about: $about, write: $write };
+            static FORMAT: $crate::Format = $crate::Format {
+                name: $name,
+                file: $file,
+                about: $about,
+                write: $write,
+                side_by_side: $side_by_side,
+            };
         };
     };
 }

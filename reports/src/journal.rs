@@ -6,6 +6,7 @@
 //! {"trying":"system::api_version::is_twelve"}
 //! {"entry":{…}}
 //! {"note":"…"}
+//! {"part":{"number":3,"of":8,"claims":1231}}
 //! ```
 
 use std::borrow::Cow;
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::edition::{self, EditionError};
-use crate::{Entry, FORMAT, Host, Run, reason};
+use crate::{Entry, FORMAT, Host, Part, Run, reason};
 
 /// The name of the journal in the directory of a run.
 pub const JOURNAL: &str = "journal.jsonl";
@@ -29,6 +30,8 @@ pub struct Journal {
     path: PathBuf,
     /// The bytes of the lines that are whole.
     length: u64,
+    /// Whether each line goes to standard output as well.
+    is_told: bool,
 }
 
 /// Why a journal cannot be written or read; each completes "cannot …".
@@ -104,6 +107,8 @@ struct Line<'a> {
     entry: Option<Cow<'a, Entry>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     note: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    part: Option<Part>,
 }
 
 impl Journal {
@@ -112,9 +117,17 @@ impl Journal {
         let path = path.as_ref().to_owned();
         let file =
             File::create(&path).map_err(|source| JournalError::Create { path: path.clone(), source })?;
-        let mut journal = Self { file, path, length: 0 };
+        let mut journal = Self { file, path, length: 0, is_told: false };
         journal.write(&Line { format: Some(FORMAT), host: Some(Cow::Borrowed(host)), ..Line::default() })?;
         Ok(journal)
+    }
+
+    /// Has each line go to standard output as well, those first that are there already. Where nobody reads it any more, the file alone
+    /// is written.
+    pub fn told(mut self) -> Self {
+        let so_far = fs::read(&self.path).unwrap_or_default();
+        self.is_told = tell(&so_far);
+        self
     }
 
     /// Records that the claim `name` is about to be tried, so that it is known what a kernel died of.
@@ -130,6 +143,11 @@ impl Journal {
     /// Records what is said of the run as a whole.
     pub fn note(&mut self, note: &str) -> Result<(), JournalError> {
         self.write(&Line { note: Some(note.to_owned()), ..Line::default() })
+    }
+
+    /// Records which part this is of a run that was split.
+    pub fn part(&mut self, part: Part) -> Result<(), JournalError> {
+        self.write(&Line { part: Some(part), ..Line::default() })
     }
 
     /// Reads the journal at `path`, whole or cut off at any point after its first line, as the run that it tells of.
@@ -154,8 +172,15 @@ impl Journal {
         self.file.seek(SeekFrom::Start(self.length))?;
         self.file.write_all(&text)?;
         self.length += text.len() as u64;
+        self.is_told = self.is_told && tell(&text);
         Ok(())
     }
+}
+
+/// Writes to standard output; false where that cannot be.
+fn tell(text: &[u8]) -> bool {
+    let mut out = io::stdout().lock();
+    out.write_all(text).and_then(|()| out.flush()).is_ok()
 }
 
 /// A journal that is being read: what its lines have said so far.
@@ -166,6 +191,7 @@ struct Reader<'a> {
     entries: BTreeMap<String, Entry>,
     trying: BTreeSet<String>,
     notes: Vec<String>,
+    part: Option<Part>,
 }
 
 impl<'a> Reader<'a> {
@@ -182,7 +208,8 @@ impl<'a> Reader<'a> {
         let first: Line<'_> = serde_json::from_slice(first).map_err(|error| no_host(error.to_string()))?;
         let host = first.host.ok_or_else(|| no_host("it has no \"host\"".to_owned()))?.into_owned();
         let lines = lines.collect();
-        Ok(Self { path, lines, host, entries: BTreeMap::new(), trying: BTreeSet::new(), notes: Vec::new() })
+        let (entries, trying) = (BTreeMap::new(), BTreeSet::new());
+        Ok(Self { path, lines, host, entries, trying, notes: Vec::new(), part: None })
     }
 
     fn run(mut self) -> Result<Run, JournalError> {
@@ -202,12 +229,14 @@ impl<'a> Reader<'a> {
         }
         let ended = self.trying.iter().map(|name| format!("the run ended while {name} was tried"));
         self.notes.extend(ended);
-        Ok(Run::new(self.host, self.entries.into_values().collect(), self.notes))
+        let run = Run::new(self.host, self.entries.into_values().collect(), self.notes);
+        Ok(Run { part: self.part, ..run })
     }
 
     fn take(&mut self, line: Line<'_>) {
         self.trying.extend(line.trying);
         self.notes.extend(line.note);
+        self.part = line.part.or(self.part);
         if let Some(entry) = line.entry.map(Cow::into_owned) {
             self.trying.remove(&entry.name);
             self.entries.insert(entry.name.clone(), entry);

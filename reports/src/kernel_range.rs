@@ -3,11 +3,13 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// A range of kernel versions: bounds that must all hold.
 ///
 /// Versions are compared as far as the bound says them: 6.12.5 is `<=6.12` and `=6.12`, and is not `>6.12`. A release
 /// candidate counts as the version that it leads to, because what is new in 7.3 is in 7.3-rc1.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelRange {
     bounds: Vec<Bound>,
 }
@@ -17,13 +19,13 @@ pub struct KernelRange {
 #[error("understand the kernel range `{0}`: write bounds such as >=6.1, <6.13 (also >, <= and =)")]
 pub struct KernelRangeError(String);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Bound {
     operator: Operator,
     version: Vec<u32>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Operator {
     AtLeast,
     AtMost,

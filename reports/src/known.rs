@@ -15,13 +15,13 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::{Host, KernelRange, KernelRangeError, Verdict};
 
 /// An expectation: a claim that is broken, on which hosts, and how exactly.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
     /// The claim's name.
     pub claim: String,
@@ -42,7 +42,7 @@ pub struct Known {
 }
 
 /// Which hosts an expectation is for; what is absent is not asked about.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostMatch {
     /// The module that backs KVM.
     pub module: Option<String>,

@@ -5,10 +5,13 @@
 //! deviations by [`settle`], and compared with another run by [`changes`].
 
 mod account;
+mod badge;
 mod change;
 mod edition;
 mod format;
+mod github;
 mod host;
+mod html;
 mod journal;
 mod json;
 mod junit;
@@ -20,6 +23,7 @@ mod markdown;
 mod matrix;
 mod near;
 mod outline;
+mod part;
 mod plain;
 mod query;
 mod regression;
@@ -29,20 +33,24 @@ mod text;
 mod verdict;
 
 pub use account::account;
-pub use change::{Change, ChangeKind, changes, host_changes, write_text};
-pub use format::{FORMATS, Format, format, formats};
+pub use change::{Change, ChangeKind, changes, host_changes, write_html, write_markdown, write_text};
+pub use format::{FORMATS, Format, SideBySide, format, formats};
 pub use journal::{JOURNAL, Journal, JournalError};
 pub use kernel_range::{KernelRange, KernelRangeError};
 pub use known::{HostMatch, Known, KnownError, unknown_claims};
 pub use load::LoadError;
 pub use matrix::Matrix;
 pub use near::near;
+pub use part::{Part, PartError, merged};
 pub use plain::{one_line, reason};
 pub use query::{Facts, Query, QueryError};
 pub use regression::{Regression, RegressionError};
 pub use run::{Cpu, Entry, FORMAT, Host, Run, SCHEMA, Witness};
-pub use settle::settle;
+pub use settle::{is_expected, settle};
 pub use verdict::Verdict;
 
 #[doc(hidden)]
 pub use linkme;
+
+/// How every page of HTML looks.
+const STYLE: &str = include_str!("../templates/report.css");

@@ -6,7 +6,13 @@ use crate::account::account;
 use crate::outline::{self, counted};
 use crate::{Entry, Run, Verdict, plain, report_format};
 
-report_format!("markdown", "run.md", "a page to paste into a bug report or a job's summary", write);
+report_format!(
+    "markdown",
+    "run.md",
+    "a page to paste into a bug report or a job's summary",
+    write,
+    |matrix, out| matrix.write_markdown(out)
+);
 
 /// The most characters of a reason that a cell of a table holds; the whole reason is below the table.
 const CELL: usize = 200;

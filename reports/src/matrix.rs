@@ -1,5 +1,6 @@
 //! Several runs side by side: claims by runs, where a row that differs stands out, and where what differs is explained.
 
+mod html;
 mod json;
 mod page;
 mod text;
@@ -27,6 +28,16 @@ struct Row<'a> {
     cells: Vec<Option<&'a Entry>>,
 }
 
+/// A verdict in one word, why, and the columns that say so.
+type Reason = (&'static str, String, Vec<usize>);
+
+/// Claims that differ between runs for the same reasons.
+#[derive(Debug)]
+struct Group<'a> {
+    reasons: Vec<Reason>,
+    names: Vec<&'a str>,
+}
+
 impl<'a> Matrix<'a> {
     /// Lays runs side by side, each under its name.
     pub fn new(runs: impl IntoIterator<Item = (&'a str, &'a Run)>) -> Self {
@@ -45,6 +56,23 @@ impl<'a> Matrix<'a> {
             }
         }
         Self { columns, rows: rows.into_values().collect() }
+    }
+
+    /// The rows that differ for nothing but what some run lacks, gathered by what that is and where: the largest group first.
+    fn lacking(&self) -> Vec<Group<'_>> {
+        let mut groups: BTreeMap<Vec<Reason>, Vec<&str>> = BTreeMap::new();
+        for row in self.rows.iter().filter(|row| row.differs() && !row.deviates()) {
+            let mut reasons = row.reasons();
+            let absent: Vec<_> = (0..row.cells.len()).filter(|&column| row.cells[column].is_none()).collect();
+            if !absent.is_empty() {
+                reasons.push(("none", "not in the record".to_owned(), absent));
+            }
+            groups.entry(reasons).or_default().push(row.name);
+        }
+        let mut groups: Vec<_> =
+            groups.into_iter().map(|(reasons, names)| Group { reasons, names }).collect();
+        groups.sort_by_key(|group| std::cmp::Reverse(group.names.len()));
+        groups
     }
 
     /// The rows on which the runs do not agree.
@@ -72,8 +100,8 @@ impl<'a> Row<'a> {
     }
 
     /// The reasons for which it did not simply pass, each with the columns that give it, in the order in which they first do.
-    fn reasons(&self) -> Vec<(&'static str, String, Vec<usize>)> {
-        let mut reasons: Vec<(&'static str, String, Vec<usize>)> = Vec::new();
+    fn reasons(&self) -> Vec<Reason> {
+        let mut reasons: Vec<Reason> = Vec::new();
         for (column, cell) in self.cells.iter().enumerate() {
             let Some(entry) = cell.filter(|entry| entry.verdict != Verdict::Pass) else { continue };
             let (word, why) = (entry.verdict.name(), outline::why(entry));

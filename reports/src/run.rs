@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Verdict;
+use crate::{Part, Verdict};
 
 /// The version of the format that this crate writes. Every earlier one is read.
 pub const FORMAT: u32 = 1;
@@ -27,6 +27,9 @@ pub struct Run {
     /// What is said of the run as a whole: kernel log lines that no claim could be blamed for, an interruption.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Which part this is of a run that was split over several machines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
 }
 
 /// The facts of a host that decide what its KVM does.
@@ -138,7 +141,19 @@ impl Run {
                 (verdict, count)
             })
             .collect();
-        Self { format: FORMAT, host, claims, totals, notes }
+        Self { format: FORMAT, host, claims, totals, notes, part: None }
+    }
+
+    /// This record and that of other claims, which were tried on the same host.
+    pub fn and(self, other: Self) -> Self {
+        let Self { host, mut claims, mut notes, .. } = self;
+        claims.extend(other.claims);
+        for note in other.notes {
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
+        Self::new(host, claims, notes)
     }
 }
 

@@ -37,6 +37,11 @@ pub fn settle(known: &[Known], entry: &mut Entry, host: &Host) {
     }
 }
 
+/// Whether a claim of this name is expected to be broken with this verdict on `host`.
+pub fn is_expected(known: &[Known], claim: &str, verdict: Verdict, host: &Host) -> bool {
+    known.iter().any(|known| known.claim == claim && known.verdict == verdict && known.host.matches(host))
+}
+
 impl Known {
     /// Whether `entry` is broken exactly as the expectation says.
     fn explains(&self, entry: &Entry) -> bool {

@@ -3,9 +3,11 @@
 
 pub mod compat;
 pub mod descriptors;
+pub mod events;
 pub mod exits;
 pub mod guests;
 pub mod machines;
+pub mod relations;
 mod shipped;
 pub mod system;
 pub mod vcpu;

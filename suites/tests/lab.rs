@@ -57,6 +57,33 @@ fn claims_hold_inside_a_kernel_of_ones_choice() {
     assert!(folder.join("junit.xml").exists() && folder.join("journal.jsonl").exists());
 }
 
+#[test]
+fn a_kernel_that_is_alone_is_tried_in_two_boots_with_one_record() {
+    let Some(kernel) = kernel(&["qemu-system-x86_64"]) else { return };
+    let out = tempfile::tempdir().unwrap();
+    let mark = format!("ASSAY_TEST={}", out.path().display());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_assay"));
+    command.args(["lab", "--jobs", "2", "vm/", "--kernel"]).arg(kernel).arg("--out").arg(out.path());
+    command.env("ASSAY_TEST", out.path()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let most = lines.map(|_| marked(&mark).len()).max();
+    assert_eq!(most, Some(3), "two machines and the program");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let folder = fs::read_dir(out.path()).unwrap().next().unwrap().unwrap().path();
+    let listed = Command::new(env!("CARGO_BIN_EXE_assay")).args(["list", "vm/"]).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let names: Vec<_> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    let run = Run::load(&folder).unwrap();
+    let tried: Vec<_> = run.claims.iter().map(|entry| entry.name.as_str()).collect();
+    assert!(tried.iter().all(|name| names.contains(name)), "{tried:?}");
+    assert!(tried.len() > 200 && run.notes.is_empty(), "{} claims, {:?}", tried.len(), run.notes);
+    // What was written as it happened says the same.
+    let journal = folder.join("journal.jsonl");
+    fs::remove_file(folder.join("run.json")).unwrap();
+    assert_eq!(Run::load(&journal).unwrap().totals, run.totals);
+}
+
 /// Every process that has this in its environment.
 fn marked(mark: &str) -> Vec<String> {
     let processes = fs::read_dir("/proc").unwrap().flatten();

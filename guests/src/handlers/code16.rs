@@ -7,9 +7,8 @@ use iced_x86::code_asm::{AsmRegister32, CodeAssembler, byte_ptr, dword_ptr, ptr,
 use super::After;
 use crate::map::{PROTOCOL, VCPU_MASK};
 use crate::protocol::{BLOCK, COUNT, CS, DS, ERROR, INTERRUPTED, REPORT_PORT, RESUME, SS, VECTOR};
+use crate::registers::NARROW_REGISTERS;
 
-/// The registers that are neither on the stack nor in use, and their places in the order of a block.
-const KEPT: [(AsmRegister32, usize); 4] = [(ecx, 2), (edx, 3), (esi, 4), (edi, 5)];
 const EAX: usize = INTERRUPTED;
 const EBX: usize = INTERRUPTED + 8;
 const EBP: usize = INTERRUPTED + 6 * 8;
@@ -41,7 +40,7 @@ pub(super) fn body(a: &mut CodeAssembler, after: After) -> Result<(), IcedError>
     }
     a.and(field(VECTOR), 0xff)?;
     // The rest of the report: every register that is left, and the stack above the frame.
-    for (register, index) in KEPT {
+    for &(register, index) in kept() {
         a.mov(field(INTERRUPTED + 8 * index), register)?;
     }
     a.mov(eax, esp)?;
@@ -81,7 +80,7 @@ fn back(a: &mut CodeAssembler) -> Result<(), IcedError> {
         a.mov(eax, dword_ptr(bx + place))?;
         a.mov(dword_ptr(bp + at), eax)?;
     }
-    for (register, index) in KEPT {
+    for &(register, index) in kept() {
         a.mov(register, dword_ptr(bx + (INTERRUPTED + 8 * index)))?;
     }
     for register in [eax, ebx, ebp] {
@@ -98,4 +97,9 @@ fn on(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.push(0)?;
     a.push(word_ptr(bx + RESUME))?;
     a.iret()
+}
+
+/// The registers that are neither on the stack nor in use when all others are.
+fn kept() -> &'static [(AsmRegister32, usize)] {
+    &NARROW_REGISTERS[2..6]
 }

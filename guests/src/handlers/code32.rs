@@ -7,10 +7,9 @@ use iced_x86::code_asm::{AsmRegister32, CodeAssembler, byte_ptr, dword_ptr, ptr}
 use super::After;
 use crate::map::{PROTOCOL, VCPU_MASK};
 use crate::protocol::{BLOCK, COUNT, CR2, CS, DS, ERROR, INTERRUPTED, REPORT_PORT, RESUME, SS, VECTOR};
+use crate::registers::NARROW_REGISTERS;
 use crate::tables::selector;
 
-/// The registers that are neither on the stack nor in use, and their places in the order of a block.
-const KEPT: [(AsmRegister32, usize); 5] = [(ecx, 2), (edx, 3), (esi, 4), (edi, 5), (ebp, 6)];
 const EAX: usize = INTERRUPTED;
 const EBX: usize = INTERRUPTED + 8;
 const ESP: usize = INTERRUPTED + 7 * 8;
@@ -30,7 +29,7 @@ pub(super) fn body(a: &mut CodeAssembler, after: After) -> Result<(), IcedError>
         a.mov(field(place), eax)?;
     }
     a.and(field(VECTOR), 0xff)?;
-    for (register, index) in KEPT {
+    for &(register, index) in kept() {
         a.mov(field(INTERRUPTED + 8 * index), register)?;
     }
     for (at, place) in [EIP, CS, EFLAGS].into_iter().enumerate() {
@@ -90,7 +89,7 @@ fn back(a: &mut CodeAssembler) -> Result<(), IcedError> {
         a.mov(eax, field(place))?;
         a.mov(dword_ptr(esp + 4 * at), eax)?;
     }
-    for (register, index) in KEPT {
+    for &(register, index) in kept() {
         a.mov(register, field(INTERRUPTED + 8 * index))?;
     }
     for place in [DS, EBX, EAX] {
@@ -115,4 +114,9 @@ fn on(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.push(2)?;
     a.popfd()?;
     a.jmp(dword_ptr(ebx + RESUME))
+}
+
+/// The registers that are neither on the stack nor in use when all others are.
+fn kept() -> &'static [(AsmRegister32, usize)] {
+    &NARROW_REGISTERS[2..]
 }

@@ -7,24 +7,9 @@ use iced_x86::code_asm::{AsmRegister64, CodeAssembler, byte_ptr, ptr, qword_ptr}
 use super::After;
 use crate::map::{PROTOCOL, STACK, VCPU_MASK};
 use crate::protocol::{BLOCK, COUNT, CR2, CS, ERROR, INTERRUPTED, REPORT_PORT, RESUME, SS, VECTOR};
+use crate::registers::WIDE_REGISTERS;
 use crate::tables::selector;
 
-/// The registers that are neither on the stack nor in use, and their places in the order of a block.
-const KEPT: [(AsmRegister64, usize); 13] = [
-    (rcx, 2),
-    (rdx, 3),
-    (rsi, 4),
-    (rdi, 5),
-    (rbp, 6),
-    (r8, 8),
-    (r9, 9),
-    (r10, 10),
-    (r11, 11),
-    (r12, 12),
-    (r13, 13),
-    (r14, 14),
-    (r15, 15),
-];
 const RAX: usize = INTERRUPTED;
 const RBX: usize = INTERRUPTED + 8;
 const RSP: usize = INTERRUPTED + 7 * 8;
@@ -41,7 +26,7 @@ pub(super) fn body(a: &mut CodeAssembler, after: After) -> Result<(), IcedError>
         a.pop(rax)?;
         a.mov(field(place), rax)?;
     }
-    for (register, index) in KEPT {
+    for &(register, index) in kept() {
         a.mov(field(INTERRUPTED + 8 * index), register)?;
     }
     a.pop(rax)?;
@@ -82,7 +67,7 @@ fn back(a: &mut CodeAssembler) -> Result<(), IcedError> {
         a.mov(rax, field(place))?;
         a.mov(qword_ptr(rsp + 8 * at), rax)?;
     }
-    for (register, index) in KEPT {
+    for &(register, index) in kept() {
         a.mov(register, field(INTERRUPTED + 8 * index))?;
     }
     a.mov(rax, field(RAX))?;
@@ -98,4 +83,9 @@ fn on(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.push(i32::from(selector::CODE))?;
     a.push(qword_ptr(rbx + RESUME))?;
     a.iretq()
+}
+
+/// The registers that are neither on the stack nor in use when all others are.
+fn kept() -> &'static [(AsmRegister64, usize)] {
+    &WIDE_REGISTERS[2..]
 }

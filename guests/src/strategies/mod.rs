@@ -4,6 +4,7 @@
 //! whatever was generated assembles, reaches no memory but a window, whose place is a parameter, and the stack, and comes to the HLT
 //! at its end. What a mode does not have (a width, a register, an instruction) becomes the nearest that it has, or a NOP.
 
+mod accesses;
 mod address;
 mod atomics;
 mod effect;
@@ -19,6 +20,7 @@ mod stack;
 mod straight;
 mod strings;
 
+pub use accesses::{Access, accesses};
 pub use address::{Address, Form};
 pub use atomics::Atomic;
 pub use effect::{Condition, Effect};

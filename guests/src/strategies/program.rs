@@ -14,7 +14,7 @@ use super::emitter::Emitter;
 use super::place::Place;
 use crate::map::CODE;
 use crate::state::code_base;
-use crate::{Code, EntryState, Feature, Image, ImageError, Mode, Registers};
+use crate::{Code, EntryState, Feature, Image, ImageError, Mode, Paging, Registers};
 
 /// How many steps a program has, at most.
 const STEPS: usize = 24;
@@ -119,6 +119,16 @@ impl<S: Step> Program<S> {
 
     /// The code laid out, entered with the registers that it starts with.
     pub fn image(&self, mode: Mode, place: Place) -> Result<Image, ProgramError> {
+        self.image_under(mode, place, None)
+    }
+
+    /// The same under this layout of page tables, and not the mode's own.
+    pub fn image_under(
+        &self,
+        mode: Mode,
+        place: Place,
+        paging: Option<Paging>,
+    ) -> Result<Image, ProgramError> {
         let code = self.code(mode, place)?;
         let avx = self.needs_avx(mode);
         let enter = |state: EntryState| {
@@ -126,7 +136,8 @@ impl<S: Step> Program<S> {
             let state = if avx { state.with_xsave() } else { state };
             EntryState { registers: self.registers(mode, place, state.registers), ..state }
         };
-        Ok(Image::builder(&code).entered(enter).build()?)
+        let builder = Image::builder(&code).entered(enter);
+        Ok(paging.map_or(builder.clone(), |paging| builder.under(paging)).build()?)
     }
 
     /// The registers that it starts with.

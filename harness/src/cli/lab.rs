@@ -60,9 +60,9 @@ pub(super) struct Arguments {
     /// Where the records go: a directory for each kernel, and the matrix.
     #[arg(long, value_name = "DIR", default_value = "target/assay-lab")]
     out: PathBuf,
-    /// Where the matrix goes as well, as a page of Markdown.
+    /// Where the matrix goes as well: a page of HTML where the name ends in .html, and of Markdown otherwise; several are possible.
     #[arg(long, value_name = "FILE")]
-    page: Option<PathBuf>,
+    page: Vec<PathBuf>,
     /// An earlier record: only what regressed against it, or is new and bad, makes the exit status 1. Of a directory with one
     /// record for each kernel, each is held against its own.
     #[arg(long, value_name = "RUN")]
@@ -149,7 +149,7 @@ impl Arguments {
             module: Vec::new(),
             append: String::new(),
             out: out.to_owned(),
-            page: None,
+            page: Vec::new(),
             baseline: None,
             jobs: None,
             seed: how.seed,

@@ -7,6 +7,7 @@ mod how;
 mod lab;
 mod list;
 mod negation;
+mod partition;
 mod record;
 mod replay;
 mod report;

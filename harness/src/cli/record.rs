@@ -49,8 +49,8 @@ pub(super) fn begin(out: &Path, host: &Host) -> Result<Journal, Complaint> {
         }
         _ => Complaint::unusable(&error),
     })?;
-    for format in formats() {
-        let path = out.join(format.file);
+    for file in formats().iter().filter_map(|format| format.file) {
+        let path = out.join(file);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 let sentence =
@@ -75,8 +75,8 @@ fn cure(error: &io::Error) -> &'static str {
 /// Writes the record in every format, each whole or not at all. What was measured is saved elsewhere before it is given up.
 pub(super) fn write(run: &Run, out: &Path) -> Written {
     let mut failed = Vec::new();
-    for format in formats() {
-        let path = out.join(format.file);
+    for (format, file) in formats().into_iter().filter_map(|format| Some((format, format.file?))) {
+        let path = out.join(file);
         if let Err(error) = write_format(format, run, &path) {
             failed.push((format, path, error));
         }
@@ -104,7 +104,8 @@ pub(super) fn write(run: &Run, out: &Path) -> Written {
 }
 
 fn write_format(format: &Format, run: &Run, path: &Path) -> io::Result<()> {
-    let draft = path.with_file_name(format!(".{}.draft", format.file));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let draft = path.with_file_name(format!(".{name}.draft"));
     let written = File::create(&draft).and_then(|file| {
         fill(format, run, file)?;
         fs::rename(&draft, path)
@@ -117,7 +118,7 @@ fn write_format(format: &Format, run: &Run, path: &Path) -> io::Result<()> {
 
 /// Saves the record in the directory for temporary files, in a file that nobody else has laid there.
 fn save(format: &Format, run: &Run) -> io::Result<PathBuf> {
-    let path = std::env::temp_dir().join(format!("assay-{}-{}", std::process::id(), format.file));
+    let path = std::env::temp_dir().join(format!("assay-{}-run.{}", std::process::id(), format.name));
     let file = File::create_new(&path)?;
     let filled = fill(format, run, file);
     if filled.is_err() {

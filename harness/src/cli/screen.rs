@@ -1,6 +1,7 @@
 //! What is shown while a run goes on: one line that stays alive on a terminal, plain lines in a pipe.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -52,9 +53,19 @@ impl Output {
     }
 }
 
+/// How a run is shown while it goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Shown {
+    /// For people: a line that lives on a terminal, a line for each claim in a pipe, and the record as text.
+    Text,
+    /// For programs: each line of the journal as it is written.
+    Jsonl,
+}
+
 /// Shows a run and keeps its journal.
 pub(super) struct Screen {
     output: Output,
+    shown: Shown,
     bar: Option<ProgressBar>,
     kept: Mutex<Kept>,
 }
@@ -67,20 +78,27 @@ struct Kept {
 
 impl Screen {
     /// A screen for a run of so many claims.
-    pub(super) fn new(journal: Journal, claims: usize) -> Self {
-        let bar = is_lively().then(|| bar(claims));
+    pub(super) fn new(journal: Journal, claims: usize, shown: Shown) -> Self {
+        let bar = (shown == Shown::Text && is_lively()).then(|| bar(claims));
+        let journal = if shown == Shown::Jsonl { journal.told() } else { journal };
         let kept = Kept { journal, broken: None, bad: 0 };
-        Self { output: Output::default(), bar, kept: Mutex::new(kept) }
+        Self { output: Output::default(), shown, bar, kept: Mutex::new(kept) }
     }
 
     /// Takes the live line away; says what became of the journal.
     pub(super) fn finish(self) -> (Output, Option<String>) {
         match &self.bar {
             Some(bar) => bar.finish_and_clear(),
-            None => self.output.print("\n"),
+            None => self.print("\n"),
         }
         let kept = self.kept.into_inner().unwrap_or_else(PoisonError::into_inner);
         (self.output, kept.broken)
+    }
+
+    fn print(&self, text: &str) {
+        if self.shown == Shown::Text {
+            self.output.print(text);
+        }
     }
 
     fn write(&self, act: impl FnOnce(&mut Journal) -> Result<(), JournalError>) {
@@ -104,7 +122,7 @@ impl Observer for Screen {
         self.write(|journal| journal.append(entry));
         let line = line(entry);
         match &self.bar {
-            None => self.output.print(&format!("{line}\n")),
+            None => self.print(&format!("{line}\n")),
             Some(bar) => {
                 if entry.is_failure() || entry.verdict == Verdict::Fault {
                     bar.println(line);
@@ -120,7 +138,7 @@ impl Observer for Screen {
     fn noted(&self, note: &str) {
         self.write(|journal| journal.note(note));
         match &self.bar {
-            None => self.output.print(&format!("note      {note}\n")),
+            None => self.print(&format!("note      {note}\n")),
             Some(bar) => bar.println(format!("note      {note}")),
         }
     }
@@ -151,4 +169,18 @@ fn bar(claims: usize) -> ProgressBar {
     }
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
+}
+
+/// Writes what a command made to a file, or to standard output where none is named.
+pub(super) fn put(text: &[u8], path: Option<&Path>) -> Result<(), Complaint> {
+    let Some(path) = path else {
+        let output = Output::default();
+        output.print(&String::from_utf8_lossy(text));
+        return output.end();
+    };
+    std::fs::write(path, text).map_err(|error| {
+        let (path, why) = (path.display(), reason(&error));
+        let sentence = format!("cannot write {path}: {why}; name another place with --out FILE");
+        Complaint::of_writing(&error, sentence)
+    })
 }

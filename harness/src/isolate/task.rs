@@ -1,5 +1,6 @@
 //! What the runner asks of a keeper, and what it hears back.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -98,6 +99,9 @@ pub struct Said {
     pub reached: u64,
     /// What the descriptors refer to that it left open.
     pub open: Vec<String>,
+    /// What it counted by name.
+    #[serde(default)]
+    pub tallied: BTreeMap<String, u64>,
 }
 
 /// What the cases that a child tried came to.

@@ -51,8 +51,13 @@ impl Memory {
     /// `length` bytes from `offset` on.
     pub fn read(&self, offset: usize, length: usize) -> Result<Vec<u8>, Stop> {
         let mut bytes = vec![0; length];
-        self.0.as_volatile_slice().read_slice(&mut bytes, offset).map_err(|error| Self::outside(&error))?;
+        self.read_into(offset, &mut bytes)?;
         Ok(bytes)
+    }
+
+    /// As many bytes from `offset` on as there is room for.
+    pub fn read_into(&self, offset: usize, bytes: &mut [u8]) -> Result<(), Stop> {
+        self.0.as_volatile_slice().read_slice(bytes, offset).map_err(|error| Self::outside(&error))
     }
 
     /// Fills all of it with one byte.

@@ -124,7 +124,9 @@ fn work(channel: &Arc<Channel>) -> Result<(), String> {
     let text = fs::read(ORDERS).map_err(|error| format!("cannot read {ORDERS}: {error}"))?;
     let orders: Orders = serde_json::from_slice(&text).map_err(|error| format!("{ORDERS}: {error}"))?;
     let problems = load_modules(&orders);
-    let facts = Facts::probe();
+    let mut facts = Facts::probe();
+    facts.host.emulated = true;
+    facts.host.emulator = Some(orders.emulator.clone());
     if let Some(why) = facts.unusable {
         return Err(unusable(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default(), why, problems));
     }
@@ -151,6 +153,7 @@ fn unusable(cpuinfo: &str, probe: String, problems: Vec<String>) -> String {
 /// One claim at a time: there is one processor, and a kernel that dies leaves no doubt about what killed it.
 fn settings(orders: &Orders, channel: &Channel) -> Settings {
     let mut settings = Settings { seed: orders.seed, workers: 1, ..Settings::default() };
+    settings.known = orders.known.clone();
     settings.limits.budget = orders.budget;
     settings.limits.memory = orders.memory;
     settings.limits.clock = orders.clock.unwrap_or_else(|| clock::for_this_host(settings.limits.clock));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use reports::Known;
 use serde::{Deserialize, Serialize};
 
 /// Where the orders are.
@@ -25,6 +26,10 @@ pub(crate) struct Orders {
     pub(crate) memory: u64,
     /// The parameters that modules are loaded with, by the module's name.
     pub(crate) parameters: BTreeMap<String, String>,
+    /// What emulates the machine, by its name and version: not every emulator shows itself inside.
+    pub(crate) emulator: String,
+    /// What is known to deviate, and where.
+    pub(crate) known: Vec<Known>,
 }
 
 /// A module's name as the kernel has it, whatever its file is called.
@@ -46,6 +51,16 @@ pub(super) fn module_of(file: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
+    const KNOWN: &str = r#"
+        [[known]]
+        claim = "system::a"
+        host = { kernel = ">=6.1, <6.13", emulator = "QEMU" }
+        verdict = "hang"
+        seen = "nothing"
+        why = "it never ends"
+        link = "api.rst 4.1"
+    "#;
+
     #[test]
     fn orders_survive_the_way() {
         let orders = Orders {
@@ -55,6 +70,8 @@ mod tests {
             clock: Some(Duration::from_secs(10)),
             memory: 640 << 20,
             parameters: [("kvm".to_owned(), "halt_poll_ns=0 ignore_msrs=1".to_owned())].into(),
+            emulator: "QEMU 10.0".into(),
+            known: Known::parse("own.toml", KNOWN).unwrap(),
         };
         let text = serde_json::to_string(&orders).unwrap();
         assert_eq!(serde_json::from_str::<Orders>(&text).unwrap(), orders);

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use reports::{Entry, Host, Known, Run, Verdict, Witness, settle};
+use reports::{Entry, Host, Run, Verdict, Witness, settle};
 
 use super::boot::BootError;
 use super::channel::Word;
@@ -71,12 +71,8 @@ pub(crate) struct Plan {
     pub(crate) claims: Vec<&'static Claim>,
     /// What the init is told beside the claims.
     pub(crate) orders: Orders,
-    /// What is known to deviate, and where.
-    pub(crate) known: Vec<Known>,
     /// How to ask for one claim again, but for its name.
     pub(crate) replay: String,
-    /// What emulates the machine, by its name and version.
-    pub(crate) emulator: String,
     /// How long a kernel may take to its first word.
     pub(crate) boot: Duration,
     /// How long it may be silent from then on.
@@ -172,10 +168,6 @@ impl<'a> Session<'a> {
                 break;
             }
         }
-        if self.interrupt.is_set() {
-            let (left, all) = (self.left().len(), self.plan.claims.len());
-            self.note(format!("interrupted: {left} of {all} claims were not tried"));
-        }
         let host = self.host.ok_or(LostError::Interrupted)?;
         Ok(Run::new(host, self.entries.into_values().collect(), self.notes))
     }
@@ -223,10 +215,7 @@ impl<'a> Session<'a> {
             life.news = life.heard;
         }
         match word {
-            Word::Host { mut facts, clock } => {
-                // Not every emulator shows itself inside: Bochs passes for the processor that it emulates.
-                facts.emulated = true;
-                facts.emulator = Some(self.plan.emulator.clone());
+            Word::Host { facts, clock } => {
                 life.is_up = true;
                 life.clock = Duration::from_millis(clock);
                 for complaint in life.console.complaints() {
@@ -321,7 +310,7 @@ impl<'a> Session<'a> {
 
     fn keep(&mut self, mut entry: Entry) {
         if let Some(host) = &self.host {
-            settle(&self.plan.known, &mut entry, host);
+            settle(&self.plan.orders.known, &mut entry, host);
         }
         if let Some(witness) = &mut entry.witness {
             // What the inside says of this is true inside.

@@ -13,6 +13,8 @@ pub(super) fn notes(report: &Report, verdict: Verdict) -> Vec<String> {
         let descriptors = counted(said.open.len(), "descriptor", "descriptors");
         notes.push(format!("it left {descriptors} open: {}", tally(&said.open)));
     }
+    let tallied = report.said.iter().flat_map(|said| &said.tallied);
+    notes.extend(tallied.map(|(name, times)| format!("{name}, {times} ×")));
     if report.left_behind > 0 {
         let processes = counted(report.left_behind, "process", "processes");
         notes.push(format!("it left {processes} behind, killed now"));

@@ -15,13 +15,14 @@ const SHORTEST: Duration = Duration::from_millis(250);
 
 impl Trial<'_> {
     /// The smallest case of `seed` that could be found whose fate has the same verdict; none where the seed's own case already does
-    /// not have it.
+    /// not have it. The search ends after `effort`.
     ///
     /// The search is proptest's: simplify while it fails, take a part of it back when it does not.
     pub(super) fn shrink(
         &mut self,
         seed: u64,
         verdict: Verdict,
+        effort: Duration,
     ) -> Result<Option<(Fate, Report)>, KeeperError> {
         let start = Instant::now();
         let clock = self.clock;
@@ -30,10 +31,9 @@ impl Trial<'_> {
         if fate.verdict() != verdict {
             return Ok(None);
         }
-        let budget = self.settings.shrinking.max(if is_hang { clock * 4 } else { clock });
         // A hang takes its whole clock each time: a part of it does for the search, and what is found is tried with all of it.
         self.clock = if is_hang { clock.min((clock / 4).max(SHORTEST)) } else { clock };
-        let found = self.search(seed, verdict, start + budget);
+        let found = self.search(seed, verdict, start + effort);
         self.clock = clock;
         match found? {
             None => Ok(Some((fate, report))),

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use reports::{Entry, Verdict, Witness, settle};
+use reports::{Entry, Verdict, Witness, is_expected, settle};
 
 use super::Settings;
 use super::fate::{Fate, because};
@@ -66,7 +66,7 @@ impl<'a> Trial<'a> {
         if fate.verdict().is_bad()
             && let Some(seed) = tried.as_ref().and_then(|tried| tried.seed).filter(|_| self.is_generated())
         {
-            match self.shrink(seed, fate.verdict()) {
+            match self.shrink(seed, fate.verdict(), self.effort(fate.verdict(), facts)) {
                 Ok(Some((smaller, report))) => {
                     fate = smaller;
                     tried = report.tried;
@@ -82,6 +82,15 @@ impl<'a> Trial<'a> {
         self.tell(&mut entry, fate, tried);
         settle(&self.settings.known, &mut entry, &facts.host);
         Ok(entry)
+    }
+
+    /// How long a case of such a verdict is made smaller; an expected one less long, since why it is broken is known.
+    fn effort(&self, verdict: Verdict, facts: &Facts) -> Duration {
+        if is_expected(&self.settings.known, &self.name, verdict, &facts.host) {
+            return self.clock / 10;
+        }
+        let hangs = if verdict == Verdict::Hang { 4 } else { 1 };
+        self.settings.shrinking.max(self.clock * hangs)
     }
 
     /// The entry of a claim of which nothing can be said, because the harness broke.

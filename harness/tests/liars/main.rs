@@ -15,6 +15,7 @@ mod kernel_log;
 mod leftovers;
 mod memory;
 mod program;
+mod relations;
 mod seeds;
 mod stage;
 mod stories;
@@ -92,6 +93,7 @@ fn all() -> Vec<Trial> {
         leftovers::tests(),
         memory::tests(),
         program::tests(),
+        relations::tests(),
         seeds::tests(),
         stories::tests(),
         verdicts::tests(),

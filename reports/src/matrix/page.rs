@@ -1,10 +1,10 @@
 //! The matrix as a page of Markdown: the runs; what deviates, with the reason; what some runs lack, gathered by what they lack; and
 //! every claim.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
 
-use super::{Matrix, Row, verdict};
+use super::{Group, Matrix, Row, verdict};
 use crate::markdown::escaped;
 use crate::outline::{self, counted};
 use crate::{Verdict, plain};
@@ -26,10 +26,11 @@ impl Matrix<'_> {
         for row in deviating {
             self.write_deviation(out, row)?;
         }
-        let lacking: Vec<_> = differ.into_iter().filter(|row| !row.deviates()).collect();
+        let lacking = self.lacking();
         if !lacking.is_empty() {
-            writeln!(out, "\n## What could not be tried everywhere ({})\n", lacking.len())?;
-            self.write_lacking(out, &lacking)?;
+            let count: usize = lacking.iter().map(|group| group.names.len()).sum();
+            writeln!(out, "\n## What could not be tried everywhere ({count})\n")?;
+            self.write_table_of_lacking(out, &lacking)?;
         }
         writeln!(out, "\n## Every claim\n")?;
         self.write_every(out)
@@ -72,28 +73,19 @@ impl Matrix<'_> {
     }
 
     /// The claims that some run lacks something for, gathered by what they lack and where.
-    fn write_lacking(&self, out: &mut dyn io::Write, rows: &[&Row<'_>]) -> io::Result<()> {
-        let mut groups: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-        for row in rows {
-            let told = |(word, why, columns): (_, String, Vec<usize>)| {
-                format!("{word} on {}: {}", self.named(&columns), escaped(&why))
-            };
-            let mut reasons: Vec<_> = row.reasons().into_iter().map(told).collect();
-            let absent: Vec<_> = (0..row.cells.len()).filter(|&column| row.cells[column].is_none()).collect();
-            if !absent.is_empty() {
-                reasons.push(format!("not in the record of {}", self.named(&absent)));
-            }
-            groups.entry(reasons.join("<br>")).or_default().push(row.name);
-        }
-        let mut groups: Vec<_> = groups.into_iter().collect();
-        groups.sort_by_key(|(_, names)| std::cmp::Reverse(names.len()));
+    fn write_table_of_lacking(&self, out: &mut dyn io::Write, groups: &[Group<'_>]) -> io::Result<()> {
         writeln!(out, "| where, and why | claims |\n|---|---|")?;
-        for (reasons, names) in groups {
+        for Group { reasons, names } in groups {
+            let reasons: Vec<_> = reasons
+                .iter()
+                .map(|(word, why, columns)| format!("{word} on {}: {}", self.named(columns), escaped(why)))
+                .collect();
             let listed: Vec<_> = names
                 .iter()
                 .map(|name| format!("<code>{}</code>", escaped(&plain::one_line(name))))
                 .collect();
             let (count, listed) = (counted(names.len(), "claim"), listed.join("<br>"));
+            let reasons = reasons.join("<br>");
             writeln!(out, "| {reasons} | <details><summary>{count}</summary>{listed}</details> |")?;
         }
         Ok(())

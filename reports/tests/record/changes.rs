@@ -1,6 +1,9 @@
 //! What changed between two runs, for each pair of verdicts, and as it is told.
 
-use reports::{ChangeKind, Entry, Host, Query, Run, Verdict, changes, host_changes, write_text};
+use reports::{
+    ChangeKind, Entry, Host, Query, Run, Verdict, changes, host_changes, write_html, write_markdown,
+    write_text,
+};
 use rstest::rstest;
 
 use crate::fixture::{self, because, entry, saw};
@@ -110,6 +113,43 @@ fn changes_are_told_with_regressions_first() {
     let mut out = Vec::new();
     write_text(&mut out, &before, &after, &changes(&before, &after)).unwrap();
     insta::assert_snapshot!("changes", String::from_utf8(out).unwrap());
+}
+
+#[test]
+fn changes_fit_the_comment_on_a_pull_request() {
+    let (before, after) = two_runs();
+    let mut out = Vec::new();
+    write_markdown(&mut out, &before, &after, &changes(&before, &after)).unwrap();
+    insta::assert_snapshot!("changes_as_markdown", String::from_utf8(out).unwrap());
+}
+
+#[test]
+fn many_changes_stay_short() {
+    let many = |verdict| run((0..500).map(|n| entry(&format!("a::claim_{n}"), verdict)).collect());
+    let (before, after) = (many(Verdict::Pass), many(Verdict::Fail));
+    let mut out = Vec::new();
+    write_markdown(&mut out, &before, &after, &changes(&before, &after)).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    // What GitHub takes in a comment.
+    assert!(text.len() < 65_536 / 2, "{} bytes", text.len());
+    assert!(text.contains("and 460 more"), "{text}");
+}
+
+#[test]
+fn changes_are_a_page_with_regressions_open() {
+    let (before, after) = two_runs();
+    let mut out = Vec::new();
+    write_html(&mut out, &before, &after, &changes(&before, &after)).unwrap();
+    let page = String::from_utf8(out).unwrap();
+    let (_, first) = page.split_once("<details").unwrap();
+    assert!(first.starts_with(" open>\n<summary><span class=\"name\">regressed</span>"), "{page}");
+    assert_eq!(page.matches("<details open>").count(), 1, "{page}");
+    let mut out = Vec::new();
+    let hostile = fixture::hostile();
+    write_html(&mut out, &run(vec![]), &hostile, &changes(&run(vec![]), &hostile)).unwrap();
+    let page = String::from_utf8(out).unwrap();
+    assert!(!page.contains("</details> <!--"), "{page}");
+    assert_eq!(page.chars().find(|c| c.is_control() && *c != '\n'), None);
 }
 
 #[test]

@@ -5,12 +5,14 @@
 mod changes;
 mod fixture;
 mod formats;
+mod html;
 mod journal;
 mod junit;
 mod kernel_range;
 mod known;
 mod ktap;
 mod load;
+mod part;
 mod query;
 mod schema;
 mod settle;

@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct InMode(pub(crate) Mode);
 
+/// A mode in which every processor and every emulator returns from handlers.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct RealOrLong(pub(crate) Mode);
+
 /// How wide a port access is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Width {
@@ -66,5 +70,6 @@ macro_rules! chosen {
 }
 
 chosen!(InMode, select(vec![Mode::Real, Mode::Protected, Mode::Long]).prop_map(InMode));
+chosen!(RealOrLong, select(vec![Mode::Real, Mode::Long]).prop_map(RealOrLong));
 chosen!(Width, select(vec![Width::One, Width::Two, Width::Four]));
 chosen!(Count, (1..=1500u16).prop_map(Count));

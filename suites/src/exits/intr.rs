@@ -19,6 +19,8 @@ use crate::vm::irqchip::Irqchip;
 /// The headings that all of this rests on.
 const INTR: &str = "4.10 KVM_RUN";
 const MASK: &str = "4.21 KVM_SET_SIGNAL_MASK";
+/// RFLAGS.IF.
+const IF: u64 = 1 << 9;
 /// Where a busy guest counts: a slot of its own.
 const COUNTER: u64 = 0x10_0000;
 
@@ -107,7 +109,7 @@ fn ends_a_busy_guest(stage: &Stage, counter: &Arc<Memory>) -> Result<u8, Stop> {
     count(counter)
 }
 
-fn ends_what_never_leaves(mode: InMode) -> Outcome {
+fn never_leaving(mode: InMode, flags: u64) -> Outcome {
     let mut stage = Stage::of(mode.0, |a| {
         let mut again = a.create_label();
         a.set_label(&mut again)?;
@@ -124,7 +126,7 @@ fn ends_what_never_leaves(mode: InMode) -> Outcome {
             (sregs.es.base, sregs.es.selector) = (COUNTER, 0);
         }
     })?;
-    stage.enter_with(|_| ())?;
+    stage.enter_with(|regs| regs.rflags |= flags)?;
     for _ in 0..2 {
         ends_a_busy_guest(&stage, &counter)?;
         let rip = stage.registers()?.rip;
@@ -132,10 +134,28 @@ fn ends_what_never_leaves(mode: InMode) -> Outcome {
     }
     Ok(())
 }
+
+fn ends_what_never_leaves(mode: InMode) -> Outcome {
+    never_leaving(mode, IF)
+}
 claim!(
     ends_what_never_leaves,
     "A signal that comes while a guest runs ends KVM_RUN with EINTR and KVM_EXIT_INTR, and the guest can go on after it",
     [Api(INTR), Api(MASK)],
+);
+
+fn ends_what_lets_no_interrupt_in(mode: InMode) -> Outcome {
+    never_leaving(mode, 0)
+}
+claim!(
+    ends_what_lets_no_interrupt_in,
+    "A signal that comes while a guest runs with IF clear ends KVM_RUN with EINTR and KVM_EXIT_INTR as well",
+    [
+        Api(INTR),
+        Manual("Intel SDM volume 3, 27.6.1 Pin-Based VM-Execution Controls, external-interrupt exiting")
+    ],
+    // Bochs looks whether IF masks interrupts before it takes itself for a guest, and then no interrupt leaves one with IF clear.
+    Not(&Emulator("Bochs")),
 );
 
 fn ends_the_wait_for_init() -> Outcome {

@@ -68,13 +68,13 @@ pub(super) fn writing(vm: Vm, mode: Mode, index: u32, value: u64) -> Result<Stag
 }
 
 /// Sets an MSR as the host does.
-pub(super) fn set(vcpu: &Vcpu, index: u32, data: u64) -> Outcome {
+pub(crate) fn set(vcpu: &Vcpu, index: u32, data: u64) -> Outcome {
     let entry = MsrEntry { index, data, ..Default::default() };
     equal(list_over(vcpu, KVM_SET_MSRS, 8, 1, &[entry]).answer?, 1)
 }
 
 /// What an MSR holds, as the host sees it.
-pub(super) fn get(vcpu: &Vcpu, index: u32) -> Result<u64, Stop> {
+pub(crate) fn get(vcpu: &Vcpu, index: u32) -> Result<u64, Stop> {
     let list = list_over(vcpu, KVM_GET_MSRS, 8, 1, &[MsrEntry { index, ..Default::default() }]);
     equal(list.answer?, 1)?;
     Ok(list.entries[0].data)

@@ -1,5 +1,6 @@
 //! Where claims on exits are tried: a VM that the claim has set up, one vCPU, and code that was assembled for a mode.
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use guests::iced_x86::code_asm::CodeAssembler;
@@ -270,6 +271,20 @@ impl Stage {
         let mut end = self.untouched(usize::MAX);
         changes(&mut end);
         self.left(&end)
+    }
+
+    /// What lies in RAM.
+    pub(crate) fn ram(&self, address: u64, length: usize) -> Result<Vec<u8>, Stop> {
+        self.ram.read(usize::try_from(address).unwrap_or(usize::MAX), length)
+    }
+
+    /// RAM is as it was laid, but for these addresses.
+    #[track_caller]
+    pub(crate) fn keeps_ram_but(&self, rooms: &[Range<u64>]) -> Outcome {
+        let ram = self.ram.read(0, self.ram.len())?;
+        let changed = (0u64..).zip(ram.iter().zip(&self.laid)).filter(|(_, (seen, laid))| seen != laid);
+        let elsewhere = changed.map(|(at, _)| at).find(|at| rooms.iter().all(|room| !room.contains(at)));
+        equal(elsewhere, None)
     }
 
     /// The guest left this.

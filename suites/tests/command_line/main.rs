@@ -12,6 +12,7 @@ mod interrupts;
 mod lab;
 mod list;
 mod output;
+mod partition;
 mod place;
 mod record;
 mod replay;

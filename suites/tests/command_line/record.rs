@@ -6,7 +6,7 @@ use std::process::Command;
 
 use reports::{Entry, Run, Verdict, formats};
 
-use crate::assay::{AREA, ASSAY, Said, assay, assay_to, is_able, json, run, status_of, usable, whole};
+use crate::assay::{AREA, ASSAY, PATH, Said, assay, assay_to, is_able, json, run, status_of, usable, whole};
 
 #[test]
 fn it_is_there_in_every_format() {
@@ -16,7 +16,7 @@ fn it_is_there_in_every_format() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    let expected = ["journal.jsonl", "junit.xml", "run.json", "run.ktap", "run.md", "run.txt"];
+    let expected = ["journal.jsonl", "junit.xml", "run.html", "run.json", "run.ktap", "run.md", "run.txt"];
     assert_eq!(found, expected.map(str::to_owned).into());
     assert!(said.out.contains(&format!("The record is in {}, as run.json", out.path().display())));
 }
@@ -59,10 +59,10 @@ fn its_files_are_of_one_mind() {
     let Some((_, out)) = whole() else { return };
     let record = run(out.path().join("run.json"));
     assert_eq!(run(out.path().join("journal.jsonl")), record);
-    for format in formats() {
+    for (format, file) in formats().into_iter().filter_map(|format| Some((format, format.file?))) {
         let mut text = Vec::new();
         (format.write)(&record, &mut text).unwrap();
-        assert!(fs::read(out.path().join(format.file)).unwrap() == text, "{}", format.file);
+        assert!(fs::read(out.path().join(file)).unwrap() == text, "{file}");
     }
     let text = |file| fs::read_to_string(out.path().join(file)).unwrap();
     let (claims, count) = (record.claims.len(), |verdict| record.totals[&verdict]);
@@ -147,4 +147,15 @@ fn a_claim_that_fails_is_status_1_with_a_witness() {
     let replayed = Said::of(&command.output().unwrap());
     assert_eq!(replayed.status, Some(1));
     assert!(replayed.out.starts_with("FAIL  system::trace_commands::are_stubs\n"), "{}", replayed.out);
+}
+
+#[test]
+fn it_streams_as_lines_of_json() {
+    if !usable() {
+        return;
+    }
+    let (said, out) = assay_to(&format!("run {PATH} --budget 0 --format jsonl"));
+    assert_eq!(said.printed(), fs::read_to_string(out.path().join("journal.jsonl")).unwrap());
+    assert!(said.out.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()));
+    assert_eq!(run(out.path()).claims.len(), said.out.matches("{\"entry\":").count());
 }

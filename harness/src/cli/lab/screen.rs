@@ -1,7 +1,7 @@
 //! What is shown while kernels run side by side: one live line each on a terminal, plain lines in a pipe. Each keeps its journal.
 
-use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -25,7 +25,7 @@ pub(super) struct Line<'a> {
     name: String,
     out: PathBuf,
     bar: Option<ProgressBar>,
-    kept: RefCell<Kept>,
+    kept: Mutex<Kept>,
 }
 
 #[derive(Default)]
@@ -46,7 +46,7 @@ impl Screen {
     /// The line of one kernel, whose record goes to `out`.
     pub(super) fn line(&self, name: &str, out: &Path) -> Line<'_> {
         let bar = self.bars.as_ref().map(|bars| bars.add(bar(self.claims, name, self.width)));
-        Line { screen: self, name: name.to_owned(), out: out.to_owned(), bar, kept: RefCell::default() }
+        Line { screen: self, name: name.to_owned(), out: out.to_owned(), bar, kept: Mutex::default() }
     }
 
     /// Takes the live lines away.
@@ -66,22 +66,31 @@ impl Line<'_> {
         if let Some(bar) = &self.bar {
             bar.finish_with_message(message);
         }
-        self.kept.into_inner().broken
+        self.kept.into_inner().unwrap_or_else(PoisonError::into_inner).broken
     }
 
     fn write(&self, act: impl FnOnce(&mut Journal) -> Result<(), JournalError>) {
-        let mut kept = self.kept.borrow_mut();
+        let mut kept = self.kept();
         if let Some(Err(error)) = kept.journal.as_mut().map(act) {
             kept.broken.get_or_insert(format!("cannot {error}"));
         }
     }
 
-    fn begin(&self, host: &Host) {
-        let mut kept = self.kept.borrow_mut();
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins the journal; whether this was the first of the machine's boots.
+    fn begin(&self, host: &Host) -> bool {
+        let mut kept = self.kept();
+        if kept.journal.is_some() || kept.broken.is_some() {
+            return false;
+        }
         match record::begin(&self.out, host) {
             Ok(journal) => kept.journal = Some(journal),
             Err(complaint) => kept.broken = Some(complaint.to_string()),
         }
+        true
     }
 
     fn print(&self, text: &str) {
@@ -96,7 +105,9 @@ impl Line<'_> {
 
 impl Watcher for Line<'_> {
     fn booted(&self, host: &Host) {
-        self.begin(host);
+        if !self.begin(host) {
+            return;
+        }
         match &self.bar {
             Some(bar) => bar.set_message("up"),
             None => self.print(&format!("booted    {}", host.summary())),
@@ -119,7 +130,7 @@ impl Watcher for Line<'_> {
         if let Some(bar) = &self.bar {
             bar.inc(1);
             if is_bad {
-                let mut kept = self.kept.borrow_mut();
+                let mut kept = self.kept();
                 kept.bad += 1;
                 bar.set_prefix(format!("{} bad", kept.bad));
             }

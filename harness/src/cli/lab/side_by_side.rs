@@ -1,4 +1,4 @@
-//! Machines side by side: as many at once as there are processors, each with a line of its own and a record of its own.
+//! Machines side by side: as many boots at once as there are processors, each machine with a line of its own and a record of its own.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,11 +12,13 @@ use super::screen::{Line, Screen};
 use super::{Arguments, folder};
 use crate::Claim;
 use crate::cli::record;
-use crate::lab::{Cpu, Lab, LostError, Orders, Plan, Session};
+use crate::lab::{Cpu, Lab, LostError, Orders, Plan, Session, Watcher};
 use crate::runner::Interrupt;
 
 /// How much of the machine's memory one claim may take, in bytes.
 const MEMORY: u64 = 640 << 20;
+/// How many claims take longer than another boot.
+const WORTH_A_BOOT: usize = 100;
 
 /// What became of one machine.
 pub(super) struct Tried {
@@ -40,7 +42,9 @@ impl Bench<'_> {
     /// Tries every machine; what became of each, in the order in which they were named.
     pub(super) fn side_by_side(&self, machines: Vec<Machine>) -> Vec<Tried> {
         let processors = thread::available_parallelism().map_or(1, usize::from);
-        let workers = self.arguments.jobs.unwrap_or(processors).clamp(1, machines.len().max(1));
+        let jobs = self.arguments.jobs.unwrap_or(processors).max(1);
+        let workers = jobs.min(machines.len()).max(1);
+        let parts = parts(jobs, workers, self.claims.len());
         let mut queue: Vec<_> = machines.into_iter().enumerate().collect();
         // The slowest first, so that none of them is left to the end alone.
         queue.sort_by_key(|(_, machine)| machine.cpu == Cpu::Amd);
@@ -52,7 +56,7 @@ impl Bench<'_> {
                     loop {
                         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                         let Some((index, machine)) = next.filter(|_| !self.interrupt.is_set()) else { break };
-                        let became = self.machine(&machine);
+                        let became = self.machine(&machine, parts);
                         tried.lock().unwrap_or_else(PoisonError::into_inner).insert(index, became);
                     }
                 });
@@ -61,17 +65,56 @@ impl Bench<'_> {
         tried.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
     }
 
-    fn machine(&self, machine: &Machine) -> Tried {
+    fn machine(&self, machine: &Machine, parts: usize) -> Tried {
         let (name, all) = (&machine.name, &self.arguments.out);
         let out = if self.arguments.alone { all.clone() } else { all.join(folder(name)) };
         let line = self.screen.line(name, &out);
-        let run = self.session(machine, &line).map_err(|error| error.to_string());
+        let run = self.in_parts(machine, parts, &line).map_err(|error| error.to_string());
         let mut unwritten = line.finish(run.as_ref().err().map(String::as_str));
         let written = run.as_ref().ok().map(|run| record::write(run, &out));
         if let Some(why) = written.as_ref().and_then(|written| written.trouble()) {
             unwritten.get_or_insert(why.to_owned());
         }
         Tried { name: name.clone(), run, unwritten }
+    }
+
+    /// Tries the claims in so many boots of a machine at once, dealt out in turn, and makes one record of it.
+    fn in_parts(&self, machine: &Machine, parts: usize, line: &Line<'_>) -> Result<Run, LostError> {
+        let lab = Lab::new(&machine.kernel, machine.cpu, &self.arguments.append, &self.parameters)?;
+        let deal = |part| self.claims.iter().copied().skip(part).step_by(parts).collect();
+        let plans: Vec<_> = (0..parts).map(|part| self.plan(machine, &lab, deal(part))).collect();
+        let became = thread::scope(|scope| {
+            let session = |plan| Session::new(&lab, plan, line, &self.interrupt).run();
+            let running: Vec<_> = plans.iter().map(|plan| scope.spawn(move || session(plan))).collect();
+            running.into_iter().map(|part| part.join()).collect::<Vec<_>>()
+        });
+        let mut run: Option<Run> = None;
+        let mut lost = None;
+        for part in became {
+            match part.unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
+                Ok(part) => {
+                    run = Some(match run {
+                        Some(run) => run.and(part),
+                        None => part,
+                    });
+                }
+                Err(error) => lost = Some(error),
+            }
+        }
+        let Some(mut run) = run else { return Err(lost.unwrap_or(LostError::Interrupted)) };
+        let mut note = |note: String| {
+            line.noted(&note);
+            run.notes.push(note);
+        };
+        match lost {
+            _ if self.interrupt.is_set() => {
+                let (all, left) = (self.claims.len(), self.claims.len() - run.claims.len());
+                note(format!("interrupted: {left} of {all} claims were not tried"));
+            }
+            Some(error) => note(format!("a part of the claims was not tried: cannot {error}")),
+            None => {}
+        }
+        Ok(run)
     }
 
     /// How to have the same machine again, with the same cases.
@@ -92,11 +135,10 @@ impl Bench<'_> {
         words.join(" ")
     }
 
-    fn session(&self, machine: &Machine, line: &Line<'_>) -> Result<Run, LostError> {
+    fn plan(&self, machine: &Machine, lab: &Lab, claims: Vec<&'static Claim>) -> Plan {
         let (arguments, cpu) = (self.arguments, machine.cpu);
-        let lab = Lab::new(&machine.kernel, cpu, &arguments.append, &self.parameters)?;
-        let plan = Plan {
-            claims: self.claims.clone(),
+        Plan {
+            claims,
             orders: Orders {
                 claims: Vec::new(),
                 seed: arguments.seed,
@@ -104,13 +146,33 @@ impl Bench<'_> {
                 clock: arguments.clock.map(Duration::from_secs),
                 memory: MEMORY,
                 parameters: self.parameters.clone(),
+                emulator: lab.emulator().to_owned(),
+                known: self.known.clone(),
             },
-            known: self.known.clone(),
             replay: self.replay(machine),
-            emulator: lab.emulator().to_owned(),
             boot: cpu.boot(),
             silence: arguments.silence.map_or_else(|| cpu.silence(), Duration::from_secs),
-        };
-        Session::new(&lab, &plan, line, &self.interrupt).run()
+        }
+    }
+}
+
+/// In how many boots each machine's claims are tried at once: where processors would be idle, in several.
+fn parts(jobs: usize, machines: usize, claims: usize) -> usize {
+    (jobs / machines).min(claims / WORTH_A_BOOT).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_processor_is_idle_and_no_boot_is_in_vain() {
+        let one = WORTH_A_BOOT;
+        assert_eq!(parts(2, 1, 10 * one), 2);
+        assert_eq!(parts(2, 2, 10 * one), 1);
+        assert_eq!(parts(8, 3, 10 * one), 2);
+        assert_eq!(parts(64, 1, 2 * one), 2);
+        assert_eq!(parts(2, 1, one - 1), 1);
+        assert_eq!(parts(1, 1, 0), 1);
     }
 }

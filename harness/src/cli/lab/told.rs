@@ -40,19 +40,23 @@ pub(super) fn tell(tried: &[Tried], arguments: &Arguments, output: &Output) -> R
     }
 }
 
-/// Writes the matrix of several runs beside their records, and the page also to where it is wanted.
+/// Writes the matrix of several runs beside their records, and the pages that are wanted to where they are wanted.
 fn write(matrix: &Matrix<'_>, runs: usize, arguments: &Arguments) -> Result<(), String> {
-    let (mut page, mut json) = (Vec::new(), Vec::new());
-    let rendered = matrix.write_markdown(&mut page).and_then(|()| matrix.write_json(&mut json));
+    let (mut markdown, mut html, mut json) = (Vec::new(), Vec::new(), Vec::new());
+    let rendered = matrix
+        .write_markdown(&mut markdown)
+        .and_then(|()| matrix.write_html(&mut html))
+        .and_then(|()| matrix.write_json(&mut json));
     rendered.map_err(|error| format!("cannot render the matrix: {error}"))?;
     if runs > 1 {
-        put(&arguments.out.join("matrix.md"), &page, "--out DIR")?;
-        put(&arguments.out.join("matrix.json"), &json, "--out DIR")?;
+        for (name, bytes) in [("matrix.md", &markdown), ("matrix.html", &html), ("matrix.json", &json)] {
+            put(&arguments.out.join(name), bytes, "--out DIR")?;
+        }
     }
-    match &arguments.page {
-        Some(path) => put(path, &page, "--page FILE"),
-        None => Ok(()),
-    }
+    arguments.page.iter().try_for_each(|path| {
+        let is_html = path.extension().is_some_and(|extension| extension == "html");
+        put(path, if is_html { &html } else { &markdown }, "--page FILE")
+    })
 }
 
 fn put(path: &Path, bytes: &[u8], option: &str) -> Result<(), String> {

@@ -57,10 +57,10 @@ fn plan() -> Plan {
             clock: None,
             memory: 0,
             parameters: BTreeMap::new(),
+            emulator: "Script 1.0".into(),
+            known: vec![],
         },
-        known: vec![],
         replay: "assay lab --kernel k".into(),
-        emulator: "Script 1.0".into(),
         boot: Duration::from_secs(60),
         silence: Duration::from_secs(60),
     }

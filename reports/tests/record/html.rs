@@ -1,0 +1,169 @@
+//! The page of HTML: whole without JavaScript, small, and harmless whatever stands in a record; and in a browser, where there is one,
+//! its filters.
+
+use std::process::{Command, Stdio};
+
+use reports::{Host, Matrix, Run, Verdict};
+use rstest::rstest;
+
+use crate::fixture::{self, HOSTILE};
+use crate::formats::rendered;
+
+/// The browser that opens the page, by the names that distributions give it.
+const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+
+fn side_by_side(runs: &[(&str, &Run)]) -> String {
+    let mut out = Vec::new();
+    Matrix::new(runs.iter().copied()).write_html(&mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+/// The same run on a kernel where the claims that failed held.
+fn before() -> Run {
+    let Run { host, claims, .. } = fixture::run();
+    let held = |entry: reports::Entry| match entry.verdict {
+        Verdict::Fail => fixture::entry(&entry.name, Verdict::Pass),
+        _ => entry,
+    };
+    let host = Host { release: "6.1.0-1-cloud-amd64".into(), ..host };
+    Run::new(host, claims.into_iter().map(held).collect(), vec![])
+}
+
+#[test]
+fn the_head_says_what_happened_and_failures_come_first() {
+    let page = rendered("html", &fixture::run());
+    // Drift is information, not failure.
+    assert!(page.contains("<h1>4 failures in 12 claims on Linux 6.12.48-cloud-amd64</h1>"), "{page}");
+    let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("no {text} in {page}"));
+    assert!(at("id=\"failures\"") < at("id=\"known\"") && at("id=\"known\"") < at("id=\"matrix\""));
+    assert!(page.contains("rflags: <del>0x2</del>") && page.contains("rflags: <ins>0x202</ins>"), "{page}");
+    assert!(page.contains("<code>assay replay vcpu::regs::round_trip --seed 5eed</code>"));
+}
+
+#[test]
+fn what_broke_between_two_kernels_is_told() {
+    let (old, new) = (before(), fixture::run());
+    let page = side_by_side(&[("6.1.0-1-cloud-amd64", &old), ("6.12.48-cloud-amd64", &new)]);
+    assert!(
+        page.contains("breaks between 6.1.0-1 and 6.12.48: what was stored is not what is returned"),
+        "{page}"
+    );
+    let page = side_by_side(&[("6.12.48-cloud-amd64", &new), ("6.1.0-1-cloud-amd64", &old)]);
+    assert!(page.contains("is repaired between 6.12.48 and 6.1.0-1"), "{page}");
+}
+
+#[test]
+fn nothing_of_a_record_becomes_markup() {
+    let page = rendered("html", &fixture::hostile());
+    assert!(!page.contains("<!-- |") && !page.contains("</details> <"), "{page}");
+    assert_eq!(page.chars().find(|c| c.is_control() && *c != '\n'), None);
+    let script = Run::new(
+        Host { release: "<script>alert(1)</script>".into(), ..Host::default() },
+        vec![fixture::because(
+            "a::\"><img src=x onerror=alert(1)>",
+            Verdict::Fail,
+            "<script>alert(1)</script>",
+        )],
+        vec!["<script>alert(1)</script>".into()],
+    );
+    let page = rendered("html", &script);
+    assert_eq!(page.matches("<script>").count(), 1, "the page's own: {page}");
+    assert!(!page.contains("<img"), "{page}");
+}
+
+#[test]
+fn nothing_is_fetched() {
+    let page = rendered("html", &fixture::run());
+    for word in ["http://", "https://", "src=", "url(", "@import", "<link"] {
+        assert!(!page.contains(word), "{word}");
+    }
+}
+
+/// A run with as many claims as nobody has yet, every tenth skipped, and some known.
+fn large(release: &str) -> Run {
+    let entry = |number: usize| {
+        let name = format!("area{}::subject_{}::a_claim_with_a_name_{number}", number % 7, number / 20);
+        match number % 50 {
+            0 => fixture::saw(&name, Verdict::Known, "0x1234"),
+            n if n % 10 == 1 => fixture::because(&name, Verdict::Skip, "needs KVM_CAP_SOMETHING"),
+            _ => fixture::entry(&name, Verdict::Pass),
+        }
+    };
+    Run::new(Host { release: release.into(), ..fixture::host() }, (0..1500).map(entry).collect(), vec![])
+}
+
+#[test]
+fn nine_kernels_and_1500_claims_stay_below_3_mb() {
+    let names: Vec<_> = (0..9).map(|minor| format!("6.{minor}.0-cloud-amd64")).collect();
+    let runs: Vec<_> = names.iter().map(|name| large(name)).collect();
+    let page = side_by_side(&names.iter().map(String::as_str).zip(&runs).collect::<Vec<_>>());
+    assert!(page.len() < 3_000_000, "{} bytes", page.len());
+}
+
+/// The page as the browser has it in the end, with this query in the address; none where there is no browser.
+fn in_browser(page: &str, query: &str) -> Option<String> {
+    let is_there = |browser: &&&str| {
+        Command::new(browser).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+    };
+    let Some(browser) = BROWSERS.iter().find(is_there) else {
+        eprintln!("not tried: there is none of {BROWSERS:?} here");
+        return None;
+    };
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("page.html");
+    std::fs::write(&file, page).unwrap();
+    let output = Command::new(browser)
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-first-run",
+            "--disable-background-networking",
+        ])
+        .args(["--enable-logging=stderr", "--dump-dom"])
+        .arg(format!("--user-data-dir={}", home.path().join("profile").display()))
+        .arg(format!("file://{}#{query}", file.display()))
+        .output()
+        .unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(!complaints.contains(":CONSOLE"), "{complaints}");
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+#[rstest]
+#[case("q=status:fail", "2 of 12 claims")]
+#[case("q=vcpu/%20-status:skip", "2 of 12 claims")]
+#[case("q=vcpu/nested_state", "2 of 12 claims")]
+#[case("q=is:observed", "1 of 12 claims")]
+#[case("q=needs:nested", "2 of 12 claims")]
+#[case("q=source:4.11", "1 of 12 claims")]
+#[case("q=returns%20what", "1 of 12 claims")]
+#[case("q=is:different", "0 of 12 claims")]
+#[case("q=status:great", "there is no verdict great")]
+#[case("q=color:red", "the terms are status:")]
+#[case("matrix", "></output>")]
+fn a_query_in_the_address_filters(#[case] query: &str, #[case] told: &str) {
+    let Some(page) = in_browser(&rendered("html", &fixture::run()), query) else { return };
+    let (_, output) = page.split_once("<output").unwrap();
+    let output = output.split_inclusive("</output>").next().unwrap();
+    assert!(output.contains(told), "{output}");
+    if let Some(shown) = told.strip_suffix(" of 12 claims") {
+        let hidden = page.matches("<tr hidden").count() + page.matches("<tr class=\"d\" hidden").count();
+        assert_eq!((12 - hidden).to_string(), shown);
+    }
+}
+
+#[test]
+fn hostile_text_runs_nothing_in_a_browser() {
+    let hostile = Run::new(
+        Host::default(),
+        vec![fixture::because(
+            "a::b",
+            Verdict::Fail,
+            &format!("{HOSTILE}<script>console.log('ran')</script>"),
+        )],
+        vec![],
+    );
+    // What is said on the console is a complaint.
+    in_browser(&rendered("html", &hostile), "q=status:fail");
+}
