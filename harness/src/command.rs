@@ -18,11 +18,20 @@ pub struct Command {
     pub run: fn(Vec<OsString>) -> ExitCode,
 }
 
-/// Every command that is linked in besides our own, sorted by name.
-pub(crate) fn commands() -> Vec<&'static Command> {
+/// Does what was typed where its first word asks for one of these commands.
+pub(crate) fn intercept(mut typed: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+    let name = typed.next()?;
+    let asked_for = COMMANDS.iter().find(|command| name == command.name)?;
+    Some((asked_for.run)(typed.collect()))
+}
+
+/// The program's commands with these among them, sorted by name, so that its help tells of them.
+pub(crate) fn listed(program: clap::Command) -> clap::Command {
     let mut commands: Vec<_> = COMMANDS.iter().collect();
     commands.sort_by_key(|command| command.name);
-    commands
+    commands.into_iter().fold(program, |program, command| {
+        program.subcommand(clap::Command::new(command.name).about(command.about))
+    })
 }
 
 /// Registers a command: its name, what it does, and the function that does it.

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use status::Ending;
 
-use crate::command::{Command as Other, commands};
+use crate::command;
 
 /// Tests the kernel's KVM interface by trying claims: single falsifiable sentences, each with its source.
 #[derive(Debug, Parser)]
@@ -92,15 +92,10 @@ fn lines_of_arguments(text: &str, _: char) -> Vec<argfile::Argument> {
 pub fn main() -> ExitCode {
     crate::isolate::intercept();
     crate::lab::init::intercept();
-    let others = commands();
-    let mut typed = std::env::args_os().skip(1);
-    if let Some(other) = typed.next().and_then(|name| others.iter().find(|other| name == other.name)) {
-        return (other.run)(typed.collect());
+    if let Some(status) = command::intercept(std::env::args_os().skip(1)) {
+        return status;
     }
-    let listed = |program: clap::Command, other: &&Other| {
-        program.subcommand(clap::Command::new(other.name).about(other.about))
-    };
-    let program = others.iter().fold(Arguments::command(), listed);
+    let program = command::listed(Arguments::command());
     let given = match argfile::expand_args(lines_of_arguments, argfile::PREFIX) {
         Ok(given) => given,
         Err(error) => return status::of_lost_arguments(&error),
