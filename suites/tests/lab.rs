@@ -101,6 +101,9 @@ fn an_interrupt_ends_four_machines_and_keeps_what_they_told() {
     let mark = format!("ASSAY_TEST={}", out.path().display());
     let mut command = Command::new(env!("CARGO_BIN_EXE_assay"));
     command.args(["lab", "--jobs", "4", "--kernel"]).arg(kernel).arg("--out").arg(out.path());
+    let page = out.path().join("page.md");
+    fs::write(&page, "an earlier run's").unwrap();
+    command.arg("--page").arg(&page);
     for cpu in ["amd", "core2_penryn_t9600", "corei7_haswell_4770", "zambezi"] {
         command.args(["--cpu", cpu]);
     }
@@ -114,6 +117,7 @@ fn an_interrupt_ends_four_machines_and_keeps_what_they_told() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(marked(&mark), Vec::<String>::new(), "processes were left behind");
+    assert_eq!(fs::read_to_string(&page).unwrap(), "an earlier run's");
     let folders = fs::read_dir(out.path()).unwrap().flatten().map(|entry| entry.path());
     let runs: Vec<_> = folders.filter(|path| path.is_dir()).map(|path| Run::load(path).unwrap()).collect();
     assert!(

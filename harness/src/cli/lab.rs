@@ -116,7 +116,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending, Complaint> {
     let tried = bench.side_by_side(machines);
     let interrupted = bench.interrupt.is_set();
     let output = bench.screen.finish();
-    told::tell(&tried, arguments, &output)?;
+    told::tell(&tried, arguments, &output, !interrupted)?;
     Ok(if interrupted { Ending::Interrupted } else { baseline::ending(&tried, baseline.as_ref()) })
 }
 

@@ -1,7 +1,7 @@
 //! What is told in the end: one machine's record, or the matrix of several.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use reports::Matrix;
 
@@ -11,7 +11,13 @@ use crate::cli::screen::Output;
 use crate::cli::status::{Complaint, say};
 
 /// Prints what there is to say in the end: one machine's record, or the matrix of several, which is written beside the records.
-pub(super) fn tell(tried: &[Tried], arguments: &Arguments, output: &Output) -> Result<(), Complaint> {
+/// A page is replaced only by a whole run's.
+pub(super) fn tell(
+    tried: &[Tried],
+    arguments: &Arguments,
+    output: &Output,
+    is_whole: bool,
+) -> Result<(), Complaint> {
     let runs: Vec<_> =
         tried.iter().filter_map(|tried| Some((tried.name.as_str(), tried.run.as_ref().ok()?))).collect();
     let matrix = Matrix::new(runs.iter().copied());
@@ -23,7 +29,8 @@ pub(super) fn tell(tried: &[Tried], arguments: &Arguments, output: &Output) -> R
     };
     shown.map_err(|error| Complaint::Fault(format!("cannot render the record: {error}")))?;
     output.print(&String::from_utf8_lossy(&text));
-    let unwritten = write(&matrix, runs.len(), arguments).err();
+    let pages = if is_whole { arguments.page.as_slice() } else { &[] };
+    let unwritten = write(&matrix, runs.len(), arguments, pages).err();
     for tried in tried {
         if let Err(why) = &tried.run {
             say(format!("{}: cannot {why}", tried.name));
@@ -41,7 +48,7 @@ pub(super) fn tell(tried: &[Tried], arguments: &Arguments, output: &Output) -> R
 }
 
 /// Writes the matrix of several runs beside their records, and the pages that are wanted to where they are wanted.
-fn write(matrix: &Matrix<'_>, runs: usize, arguments: &Arguments) -> Result<(), String> {
+fn write(matrix: &Matrix<'_>, runs: usize, arguments: &Arguments, pages: &[PathBuf]) -> Result<(), String> {
     let (mut markdown, mut html, mut json) = (Vec::new(), Vec::new(), Vec::new());
     let rendered = matrix
         .write_markdown(&mut markdown)
@@ -53,7 +60,7 @@ fn write(matrix: &Matrix<'_>, runs: usize, arguments: &Arguments) -> Result<(), 
             put(&arguments.out.join(name), bytes, "--out DIR")?;
         }
     }
-    arguments.page.iter().try_for_each(|path| {
+    pages.iter().try_for_each(|path| {
         let is_html = path.extension().is_some_and(|extension| extension == "html");
         put(path, if is_html { &html } else { &markdown }, "--page FILE")
     })
