@@ -2,17 +2,20 @@
 //!
 //! ```toml
 //! [[known]]
-//! claim = "system::msr_list::one_less_is_e2big"
 //! host = { module = "kvm_pvm", kernel = ">=6.1, <6.13", emulated = true }
 //! verdict = "fail"
-//! seen = "EINVAL"
 //! why = "the list is copied before its length is looked at"
 //! link = "api.rst 4.3"
+//!
+//! [known.seen]
+//! "system::msr_list::one_less_is_e2big" = "EINVAL"
+//! "system::msr_list::none_is_e2big" = "EINVAL"
 //! ```
 //!
-//! `sometimes = true` is for what depends on the moment, so that the claim may as well hold.
+//! One deviation of a host may break several claims: each is named in `seen`, with what it sees. `sometimes = true` is for what
+//! depends on the moment, so that the claims may as well hold.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -54,6 +57,9 @@ pub struct HostMatch {
     pub cpu: Option<String>,
     /// Part of the name and version of what emulates the machine, in any case.
     pub emulator: Option<String>,
+    /// Parameters of modules and their values, named as on the kernel's command line: `kvm_intel.ept`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, String>,
 }
 
 /// Why a file of expectations cannot be read; each completes "cannot …".
@@ -61,8 +67,8 @@ pub struct HostMatch {
 pub enum KnownError {
     /// The file is not TOML, or not of this shape.
     #[error(
-        "read {at}: {reason}; write [[known]] with claim, host, verdict, seen, why and link, \
-         and in host any of module, kernel, emulated, cpu and emulator"
+        "read {at}: {reason}; write [[known]] with host, verdict, why, link and a table seen of claims and values, \
+         and in host any of module, kernel, emulated, cpu, emulator and parameters"
     )]
     Shape {
         /// The file and line.
@@ -88,6 +94,14 @@ pub enum KnownError {
         /// What is written there.
         verdict: String,
     },
+    /// A parameter without its module.
+    #[error("read {at}: `{name}` names no module's parameter; write it as in kvm_intel.ept")]
+    Parameter {
+        /// The file and line.
+        at: String,
+        /// What is written there.
+        name: String,
+    },
     /// A kernel range that is none.
     #[error("read {at}: cannot {source}")]
     Kernel {
@@ -103,6 +117,10 @@ impl HostMatch {
     pub fn matches(&self, host: &Host) -> bool {
         let contains = |text: &str, part: &str| text.to_lowercase().contains(&part.to_lowercase());
         let is_cpu = |cpu: &str| contains(&host.cpu.vendor, cpu) || contains(&host.cpu.model, cpu);
+        let has = |(parameter, value): (&String, &String)| {
+            let (module, name) = parameter.split_once('.').unwrap_or_default();
+            host.parameters.get(module).and_then(|module| module.get(name)) == Some(value)
+        };
         self.module.as_ref().is_none_or(|module| host.module.as_ref() == Some(module))
             && self.kernel.as_ref().is_none_or(|kernel| kernel.contains(&host.release))
             && self.emulated.is_none_or(|emulated| host.emulated == emulated)
@@ -111,6 +129,7 @@ impl HostMatch {
                 .emulator
                 .as_deref()
                 .is_none_or(|emulator| host.emulator.as_deref().is_some_and(|name| contains(name, emulator)))
+            && self.parameters.iter().all(has)
     }
 }
 
@@ -122,7 +141,8 @@ impl Known {
             at: source.at(error.span().unwrap_or_default()),
             reason: error.message().to_owned(),
         })?;
-        written.known.into_iter().map(|known| source.known(known)).collect()
+        let known: Result<Vec<_>, _> = written.known.into_iter().map(|known| source.known(known)).collect();
+        Ok(known?.into_iter().flatten().collect())
     }
 }
 
@@ -146,10 +166,9 @@ struct Written {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenKnown {
-    claim: Spanned<String>,
     host: WrittenHost,
     verdict: Spanned<String>,
-    seen: Spanned<String>,
+    seen: Spanned<BTreeMap<Spanned<String>, Spanned<String>>>,
     why: Spanned<String>,
     link: Spanned<String>,
     #[serde(default)]
@@ -164,6 +183,8 @@ struct WrittenHost {
     emulated: Option<bool>,
     cpu: Option<Spanned<String>>,
     emulator: Option<Spanned<String>>,
+    #[serde(default)]
+    parameters: BTreeMap<Spanned<String>, String>,
 }
 
 /// The text of a file, to say where in it something is wrong.
@@ -179,23 +200,35 @@ impl Source<'_> {
         format!("{}:{line}", self.file_name)
     }
 
-    fn known(&self, written: Spanned<WrittenKnown>) -> Result<Known, KnownError> {
+    /// What is expected of each claim that the entry names.
+    fn known(&self, written: Spanned<WrittenKnown>) -> Result<Vec<Known>, KnownError> {
         let at = self.at(written.span());
-        let known = written.into_inner();
-        Ok(Known {
-            claim: self.text(known.claim, "claim", "the name of a claim, as `assay list` shows it")?,
-            host: self.host(known.host)?,
-            verdict: self.verdict(known.verdict)?,
-            seen: self.text(
-                known.seen,
-                "seen",
-                "the value that is seen, so that any other is still a failure",
-            )?,
-            why: self.text(known.why, "why", "why the claim is broken there, in one sentence")?,
-            link: self.text(known.link, "link", "the heading, commit, address or path that says so")?,
-            sometimes: known.sometimes,
+        let written = written.into_inner();
+        let common = Known {
+            claim: String::new(),
+            host: self.host(written.host)?,
+            verdict: self.verdict(written.verdict)?,
+            seen: String::new(),
+            why: self.text(written.why, "why", "why the claims are broken there, in one sentence")?,
+            link: self.text(written.link, "link", "the heading, commit, address or path that says so")?,
+            sometimes: written.sometimes,
             at,
-        })
+        };
+        let seen_at = self.at(written.seen.span());
+        let seen = written.seen.into_inner();
+        if seen.is_empty() {
+            let cure = "\"a claim's name\" = \"the value that it sees\" below [known.seen]";
+            return Err(KnownError::Empty { at: seen_at, field: "seen", cure });
+        }
+        let each = seen.into_iter().map(|(claim, seen)| {
+            Ok(Known {
+                at: self.at(claim.span()),
+                claim: self.text(claim, "a claim in seen", "its name, as `assay list` shows it")?,
+                seen: self.text(seen, "what is seen", "the value, so that any other is still a failure")?,
+                ..common.clone()
+            })
+        });
+        each.collect()
     }
 
     fn host(&self, host: WrittenHost) -> Result<HostMatch, KnownError> {
@@ -216,7 +249,21 @@ impl Source<'_> {
                 "emulator",
                 "part of the emulator's name, such as Bochs, or leave it out",
             )?,
+            parameters: self.parameters(host.parameters)?,
         })
+    }
+
+    fn parameters(
+        &self,
+        written: BTreeMap<Spanned<String>, String>,
+    ) -> Result<BTreeMap<String, String>, KnownError> {
+        let each = written.into_iter().map(|(name, value)| match name.get_ref().split_once('.') {
+            Some((module, parameter)) if !module.is_empty() && !parameter.is_empty() => {
+                Ok((name.into_inner(), value))
+            }
+            _ => Err(KnownError::Parameter { at: self.at(name.span()), name: name.into_inner() }),
+        });
+        each.collect()
     }
 
     fn verdict(&self, written: Spanned<String>) -> Result<Verdict, KnownError> {

@@ -31,7 +31,7 @@ pub(super) struct How {
     /// How long one case may take before it is a Hang, in seconds [default: 10, and longer on a slow host].
     #[arg(long, value_name = "SECONDS", value_parser = at_least_one::<NonZeroU64>)]
     pub(super) clock: Option<NonZeroU64>,
-    /// Known deviations of your own beside those that are built in: TOML with a [[known]] table for each.
+    /// Known deviations of your own beside those that are built in: TOML with a [[known]] table for each deviation.
     #[arg(long, value_name = "FILE")]
     pub(super) expectations: Vec<PathBuf>,
 }

@@ -53,12 +53,11 @@ mod tests {
 
     const KNOWN: &str = r#"
         [[known]]
-        claim = "system::a"
         host = { kernel = ">=6.1, <6.13", emulator = "QEMU" }
         verdict = "hang"
-        seen = "nothing"
         why = "it never ends"
         link = "api.rst 4.1"
+        seen = { "system::a" = "nothing" }
     "#;
 
     #[test]

@@ -16,8 +16,8 @@ crate::tests!(
 
 fn known(claim: &str, verdict: &str, seen: &str) -> Vec<Known> {
     let text = format!(
-        "[[known]]\nclaim = \"{claim}\"\nhost = {{}}\nverdict = \"{verdict}\"\nseen = \"{seen}\"\n\
-         why = \"so it was planted\"\nlink = \"verdicts.rs\"\n"
+        "[[known]]\nhost = {{}}\nverdict = \"{verdict}\"\nwhy = \"so it was planted\"\n\
+         link = \"verdicts.rs\"\nseen.\"{claim}\" = \"{seen}\"\n"
     );
     Known::parse("planted.toml", &text).expect("an expectation")
 }

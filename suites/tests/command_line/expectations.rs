@@ -24,7 +24,7 @@ fn with(text: &str) -> (Said, tempfile::TempDir) {
 
 fn known(claim: &str, verdict: &str) -> String {
     format!(
-        "[[known]]\nclaim = \"{claim}\"\nhost = {{}}\nverdict = \"{verdict}\"\nseen = \"13\"\nwhy = \"it counts on\"\nlink = \"here\"\n"
+        "[[known]]\nhost = {{}}\nverdict = \"{verdict}\"\nwhy = \"it counts on\"\nlink = \"here\"\nseen.\"{claim}\" = \"13\"\n"
     )
 }
 
@@ -40,7 +40,7 @@ fn what_holds_against_one_is_a_surprise() {
     assert_eq!(entry.verdict, Verdict::Surprise);
     let why = entry.why.as_deref().unwrap();
     assert!(
-        why.ends_with("mine.toml:1 expects fail with 13: remove that expectation, or narrow its host"),
+        why.ends_with("mine.toml:6 expects fail with 13: remove that expectation, or narrow its host"),
         "{why}"
     );
 }
@@ -60,11 +60,11 @@ fn a_broken_file_is_said_with_its_line() {
     let cases = [
         ("[[known]\n".to_owned(), "mine.toml:1: "),
         (
-            "\n[[known]]\nclaim = \"a\"\n".to_owned(),
-            "mine.toml:2: missing field `host`; write [[known]] with claim, host, ",
+            "\n[[known]]\nverdict = \"fail\"\n".to_owned(),
+            "mine.toml:2: missing field `host`; write [[known]] with host, ",
         ),
-        (known(FIXED, "pass"), "mine.toml:4: verdict is `pass`; write fail, crash or hang"),
-        (known(FIXED, "fail").replace("{}", "{ kernel = \"new\" }"), "mine.toml:3: cannot "),
+        (known(FIXED, "pass"), "mine.toml:3: verdict is `pass`; write fail, crash or hang"),
+        (known(FIXED, "fail").replace("{}", "{ kernel = \"new\" }"), "mine.toml:2: cannot "),
         (
             known("system::get_api_version::is_twelv", "fail"),
             "near it are system::get_api_version::is_twelve, ",
