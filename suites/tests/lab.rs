@@ -84,6 +84,47 @@ fn a_kernel_that_is_alone_is_tried_in_two_boots_with_one_record() {
     assert_eq!(Run::load(&journal).unwrap().totals, run.totals);
 }
 
+#[test]
+fn an_earlier_run_is_gone_on_with() {
+    let Some(kernel) = kernel(&["qemu-system-x86_64"]) else { return };
+    let out = tempfile::tempdir().unwrap();
+    let lab = |query: &str, more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_assay"));
+        command
+            .args(["lab", query, "--resume"])
+            .args(more)
+            .arg("--kernel")
+            .arg(&kernel)
+            .arg("--out")
+            .arg(out.path());
+        let output = command.output().unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let twelve = "system::get_api_version::is_twelve";
+    let (status, said, complained) = lab(twelve, &[]);
+    assert_eq!(status, Some(0), "{complained}");
+    assert!(said.contains(&format!("pass      {twelve}")), "{said}");
+    let (status, said, complained) = lab("system::get_api_version", &[]);
+    assert_eq!(status, Some(0), "{complained}");
+    assert!(said.contains("goes on   1 of ") && !said.contains(&format!("pass      {twelve}")), "{said}");
+    let folder = fs::read_dir(out.path()).unwrap().next().unwrap().unwrap().path();
+    let (record, journal) = (Run::load(&folder).unwrap(), Run::load(folder.join("journal.jsonl")).unwrap());
+    assert!(record.claims.len() > 1 && record.claims.iter().any(|entry| entry.name == twelve));
+    assert_eq!(journal.claims, record.claims);
+    // Nothing is left: nothing is booted, and the record is told.
+    let (status, said, _) = lab("system::get_api_version", &[]);
+    assert_eq!((status, said.contains("booted")), (Some(0), false), "{said}");
+    // The same kernel told otherwise is another machine, whose record stays.
+    let (status, _, complained) = lab("system::", &["--append", "assay_was=here"]);
+    assert_ne!(status, Some(0));
+    assert!(complained.contains("it is another machine's (command line: "), "{complained}");
+    assert_eq!(Run::load(&folder).unwrap(), record);
+}
+
 /// Every process that has this in its environment.
 fn marked(mark: &str) -> Vec<String> {
     let processes = fs::read_dir("/proc").unwrap().flatten();
@@ -122,7 +163,6 @@ fn an_interrupt_ends_four_machines_and_keeps_what_they_told() {
     let runs: Vec<_> = folders.filter(|path| path.is_dir()).map(|path| Run::load(path).unwrap()).collect();
     assert!(
         runs.iter()
-            .any(|run| !run.claims.is_empty()
-                && run.notes.iter().any(|note| note.starts_with("interrupted: ")))
+            .any(|run| !run.claims.is_empty() && run.notes.iter().any(|note| note.starts_with("left out: ")))
     );
 }

@@ -3,6 +3,7 @@
 mod baseline;
 mod machines;
 mod parameters;
+mod resume;
 mod screen;
 mod side_by_side;
 mod told;
@@ -36,7 +37,7 @@ Examples:
                                 one kernel on both vendors' processors
   assay lab --kernel debian:7.2 --kernel debian:6.1@core2_penryn_t9600
                                 each kernel on a processor of its own
-  assay lab @FILE               arguments from a file, one a line")]
+  assay lab @FILE --resume      arguments from a file, one a line; only what is not in the records yet")]
 pub(super) struct Arguments {
     /// Which claims: a path prefix, a part of a name or sentence, or terms such as needs:PIT2; all of them if not given.
     query: Vec<String>,
@@ -60,6 +61,9 @@ pub(super) struct Arguments {
     /// Where the records go: a directory for each kernel, and the matrix.
     #[arg(long, value_name = "DIR", default_value = "target/assay-lab")]
     out: PathBuf,
+    /// Go on with what an earlier run left in --out: what a machine's record has a verdict for is not tried there again.
+    #[arg(long)]
+    resume: bool,
     /// Where the matrix goes as well: a page of HTML where the name ends in .html, and of Markdown otherwise; several are possible.
     #[arg(long, value_name = "FILE")]
     page: Vec<PathBuf>,
@@ -149,6 +153,7 @@ impl Arguments {
             module: Vec::new(),
             append: String::new(),
             out: out.to_owned(),
+            resume: false,
             page: Vec::new(),
             baseline: None,
             jobs: None,

@@ -55,8 +55,8 @@ pub(crate) enum Event {
 
 /// Hears of a kernel's run while it goes on.
 pub(crate) trait Watcher {
-    /// The kernel is up, with its KVM.
-    fn booted(&self, host: &Host);
+    /// The kernel is up, with its KVM. Where it is not the one that is wanted, why not; completes "cannot …".
+    fn booted(&self, host: &Host) -> Result<(), String>;
     /// A claim's trial begins.
     fn began(&self, name: &str);
     /// Something is said of a claim, or said anew.
@@ -96,6 +96,9 @@ pub(crate) enum LostError {
     /// There is no KVM in it.
     #[error("use KVM in this kernel: {0}")]
     NoKvm(String),
+    /// It is not the one that is wanted.
+    #[error("{0}")]
+    Unwanted(String),
     /// It was interrupted before anything was known.
     #[error("tell anything of this kernel: it was interrupted before it was up")]
     Interrupted,
@@ -131,6 +134,7 @@ enum End {
     Goodbye,
     Interrupted,
     NoKvm(String),
+    Unwanted(String),
     Died(Death),
 }
 
@@ -159,6 +163,7 @@ impl<'a> Session<'a> {
             match self.live(&mut *machine, &mut life) {
                 End::Interrupted => break,
                 End::NoKvm(why) => return Err(LostError::NoKvm(why)),
+                End::Unwanted(why) => return Err(LostError::Unwanted(why)),
                 End::Goodbye => {}
                 End::Died(death) => self.died(&death, &life)?,
             }
@@ -222,7 +227,9 @@ impl<'a> Session<'a> {
                     self.note(format!("the kernel complained before any claim was tried: {complaint}"));
                 }
                 if self.host.is_none() {
-                    self.watcher.booted(&facts);
+                    if let Err(why) = self.watcher.booted(&facts) {
+                        return Some(End::Unwanted(why));
+                    }
                     self.host = Some(*facts);
                 }
             }

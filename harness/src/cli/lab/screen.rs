@@ -5,8 +5,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use reports::{Entry, Host, Journal, JournalError, Verdict, one_line};
+use reports::{Entry, Host, Journal, JournalError, Run, Verdict, one_line};
 
+use super::resume::{ResumeError, same_machine};
 use crate::cli::record;
 use crate::cli::screen::{Output, is_lively, line};
 use crate::lab::Watcher;
@@ -31,6 +32,8 @@ pub(super) struct Line<'a> {
 #[derive(Default)]
 struct Kept {
     journal: Option<Journal>,
+    /// The record that is gone on with.
+    earlier: Option<Run>,
     broken: Option<String>,
     bad: usize,
 }
@@ -69,6 +72,19 @@ impl Line<'_> {
         self.kept.into_inner().unwrap_or_else(PoisonError::into_inner).broken
     }
 
+    /// The journal begins with what this record says.
+    pub(super) fn goes_on_with(&self, earlier: Run) {
+        self.print(&format!(
+            "goes on   {} of {} claims were tried before",
+            earlier.claims.len(),
+            self.screen.claims
+        ));
+        if let Some(bar) = &self.bar {
+            bar.set_position(earlier.claims.len() as u64);
+        }
+        self.kept().earlier = Some(earlier);
+    }
+
     fn write(&self, act: impl FnOnce(&mut Journal) -> Result<(), JournalError>) {
         let mut kept = self.kept();
         if let Some(Err(error)) = kept.journal.as_mut().map(act) {
@@ -80,17 +96,30 @@ impl Line<'_> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins the journal; whether this was the first of the machine's boots.
-    fn begin(&self, host: &Host) -> bool {
+    /// Begins the journal, with what is gone on with; whether this was the first of the machine's boots.
+    fn begin(&self, host: &Host) -> Result<bool, ResumeError> {
         let mut kept = self.kept();
         if kept.journal.is_some() || kept.broken.is_some() {
-            return false;
+            return Ok(false);
         }
-        match record::begin(&self.out, host) {
+        if let Some(earlier) = &kept.earlier {
+            same_machine(&self.out, &earlier.host, host)?;
+        }
+        match self.journal(host, kept.earlier.take()) {
             Ok(journal) => kept.journal = Some(journal),
-            Err(complaint) => kept.broken = Some(complaint.to_string()),
+            Err(why) => kept.broken = Some(why),
         }
-        true
+        Ok(true)
+    }
+
+    fn journal(&self, host: &Host, earlier: Option<Run>) -> Result<Journal, String> {
+        let mut journal = record::begin(&self.out, host).map_err(|complaint| complaint.to_string())?;
+        let Run { claims, notes, .. } = earlier.unwrap_or_else(|| Run::new(host.clone(), vec![], vec![]));
+        let copied = claims.iter().try_for_each(|entry| journal.append(entry));
+        copied
+            .and_then(|()| notes.iter().try_for_each(|note| journal.note(note)))
+            .map_err(|error| format!("cannot {error}"))?;
+        Ok(journal)
     }
 
     fn print(&self, text: &str) {
@@ -104,14 +133,14 @@ impl Line<'_> {
 }
 
 impl Watcher for Line<'_> {
-    fn booted(&self, host: &Host) {
-        if !self.begin(host) {
-            return;
-        }
+    fn booted(&self, host: &Host) -> Result<(), String> {
+        let is_first = self.begin(host).map_err(|error| error.to_string())?;
         match &self.bar {
-            Some(bar) => bar.set_message("up"),
-            None => self.print(&format!("booted    {}", host.summary())),
+            Some(bar) if is_first => bar.set_message("up"),
+            None if is_first => self.print(&format!("booted    {}", host.summary())),
+            _ => {}
         }
+        Ok(())
     }
 
     fn began(&self, name: &str) {

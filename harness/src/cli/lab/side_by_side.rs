@@ -1,6 +1,7 @@
 //! Machines side by side: as many boots at once as there are processors, each machine with a line of its own and a record of its own.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use reports::{Known, Run};
 
 use super::machines::Machine;
 use super::screen::{Line, Screen};
-use super::{Arguments, folder};
+use super::{Arguments, folder, resume};
 use crate::Claim;
 use crate::cli::record;
 use crate::lab::{Cpu, Lab, LostError, Orders, Plan, Session, Watcher};
@@ -19,6 +20,8 @@ use crate::runner::Interrupt;
 const MEMORY: u64 = 640 << 20;
 /// How many claims take longer than another boot.
 const WORTH_A_BOOT: usize = 100;
+/// How a note begins that says what was not tried, for as long as it was not.
+pub(super) const LEFT_OUT: &str = "left out: ";
 
 /// What became of one machine.
 pub(super) struct Tried {
@@ -44,7 +47,6 @@ impl Bench<'_> {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let jobs = self.arguments.jobs.unwrap_or(processors).max(1);
         let workers = jobs.min(machines.len()).max(1);
-        let parts = parts(jobs, workers, self.claims.len());
         let mut queue: Vec<_> = machines.into_iter().enumerate().collect();
         // The slowest first, so that none of them is left to the end alone.
         queue.sort_by_key(|(_, machine)| machine.cpu == Cpu::Amd);
@@ -56,7 +58,7 @@ impl Bench<'_> {
                     loop {
                         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                         let Some((index, machine)) = next.filter(|_| !self.interrupt.is_set()) else { break };
-                        let became = self.machine(&machine, parts);
+                        let became = self.machine(&machine, jobs / workers);
                         tried.lock().unwrap_or_else(PoisonError::into_inner).insert(index, became);
                     }
                 });
@@ -65,11 +67,11 @@ impl Bench<'_> {
         tried.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
     }
 
-    fn machine(&self, machine: &Machine, parts: usize) -> Tried {
+    fn machine(&self, machine: &Machine, boots: usize) -> Tried {
         let (name, all) = (&machine.name, &self.arguments.out);
         let out = if self.arguments.alone { all.clone() } else { all.join(folder(name)) };
         let line = self.screen.line(name, &out);
-        let run = self.in_parts(machine, parts, &line).map_err(|error| error.to_string());
+        let run = self.record(machine, boots, &out, &line);
         let mut unwritten = line.finish(run.as_ref().err().map(String::as_str));
         let written = run.as_ref().ok().map(|run| record::write(run, &out));
         if let Some(why) = written.as_ref().and_then(|written| written.trouble()) {
@@ -78,10 +80,36 @@ impl Bench<'_> {
         Tried { name: name.clone(), run, unwritten }
     }
 
-    /// Tries the claims in so many boots of a machine at once, dealt out in turn, and makes one record of it.
-    fn in_parts(&self, machine: &Machine, parts: usize, line: &Line<'_>) -> Result<Run, LostError> {
+    /// A machine's record: what an earlier run said of it, where that is gone on with, and what is tried now.
+    fn record(&self, machine: &Machine, boots: usize, out: &Path, line: &Line<'_>) -> Result<Run, String> {
+        let earlier = match self.arguments.resume {
+            true => resume::earlier(out, &self.claims, &self.known).map_err(|error| error.to_string())?,
+            false => None,
+        };
+        let claims = resume::rest(&self.claims, earlier.as_ref());
+        let Some(earlier) = earlier else {
+            return self.in_parts(machine, boots, &claims, line).map_err(|error| error.to_string());
+        };
+        if claims.is_empty() {
+            return Ok(earlier);
+        }
+        line.goes_on_with(earlier.clone());
+        let run = self.in_parts(machine, boots, &claims, line).map_err(|error| error.to_string())?;
+        Ok(earlier.and(run))
+    }
+
+    /// Tries claims in several boots of a machine at once, where there are so many and it is worth it, dealt out in turn, and makes
+    /// one record of it.
+    fn in_parts(
+        &self,
+        machine: &Machine,
+        boots: usize,
+        claims: &[&'static Claim],
+        line: &Line<'_>,
+    ) -> Result<Run, LostError> {
         let lab = Lab::new(&machine.kernel, machine.cpu, &self.arguments.append, &self.parameters)?;
-        let deal = |part| self.claims.iter().copied().skip(part).step_by(parts).collect();
+        let parts = parts(boots, claims.len());
+        let deal = |part| claims.iter().copied().skip(part).step_by(parts).collect();
         let plans: Vec<_> = (0..parts).map(|part| self.plan(machine, &lab, deal(part))).collect();
         let became = thread::scope(|scope| {
             let session = |plan| Session::new(&lab, plan, line, &self.interrupt).run();
@@ -108,10 +136,10 @@ impl Bench<'_> {
         };
         match lost {
             _ if self.interrupt.is_set() => {
-                let (all, left) = (self.claims.len(), self.claims.len() - run.claims.len());
-                note(format!("interrupted: {left} of {all} claims were not tried"));
+                let (all, left) = (claims.len(), claims.len() - run.claims.len());
+                note(format!("{LEFT_OUT}{left} of {all} claims, because the lab was interrupted"));
             }
-            Some(error) => note(format!("a part of the claims was not tried: cannot {error}")),
+            Some(error) => note(format!("{LEFT_OUT}a part of the claims, because it cannot {error}")),
             None => {}
         }
         Ok(run)
@@ -156,9 +184,9 @@ impl Bench<'_> {
     }
 }
 
-/// In how many boots each machine's claims are tried at once: where processors would be idle, in several.
-fn parts(jobs: usize, machines: usize, claims: usize) -> usize {
-    (jobs / machines).min(claims / WORTH_A_BOOT).max(1)
+/// In how many boots at once so many claims are tried: in as many as a machine may have, but in none for a few claims.
+fn parts(boots: usize, claims: usize) -> usize {
+    boots.min(claims / WORTH_A_BOOT).max(1)
 }
 
 #[cfg(test)]
@@ -168,11 +196,10 @@ mod tests {
     #[test]
     fn no_processor_is_idle_and_no_boot_is_in_vain() {
         let one = WORTH_A_BOOT;
-        assert_eq!(parts(2, 1, 10 * one), 2);
-        assert_eq!(parts(2, 2, 10 * one), 1);
-        assert_eq!(parts(8, 3, 10 * one), 2);
-        assert_eq!(parts(64, 1, 2 * one), 2);
-        assert_eq!(parts(2, 1, one - 1), 1);
-        assert_eq!(parts(1, 1, 0), 1);
+        assert_eq!(parts(2, 10 * one), 2);
+        assert_eq!(parts(1, 10 * one), 1);
+        assert_eq!(parts(64, 2 * one), 2);
+        assert_eq!(parts(2, one - 1), 1);
+        assert_eq!(parts(1, 0), 1);
     }
 }

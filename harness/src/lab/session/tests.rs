@@ -40,8 +40,13 @@ impl Emulator for Script {
 
 struct Deaf;
 
+/// The release that it does not want.
+const UNWANTED: &str = "6.12.0-other";
+
 impl Watcher for Deaf {
-    fn booted(&self, _: &Host) {}
+    fn booted(&self, host: &Host) -> Result<(), String> {
+        if host.release == UNWANTED { Err("go on with another machine's record".into()) } else { Ok(()) }
+    }
     fn began(&self, _: &str) {}
     fn ended(&self, _: &Entry) {}
     fn noted(&self, _: &str) {}
@@ -112,6 +117,15 @@ fn a_kernel_that_lives_is_booted_once() {
     let (run, ordered) = run(&plan(), vec![script]);
     assert!(verdicts(&run.unwrap()).iter().all(|(_, verdict)| *verdict == Verdict::Pass));
     assert_eq!(ordered, [["a::first", "a::killer", "a::last"]]);
+}
+
+#[test]
+fn a_kernel_that_is_not_wanted_is_left_before_anything_is_tried() {
+    let facts = Box::new(Host { release: UNWANTED.into(), ..Host::default() });
+    let script = vec![Event::Said(Word::Host { facts, clock: 0 }), trying("first"), passed(0)];
+    let (run, ordered) = run(&plan(), vec![script]);
+    assert_eq!(run.unwrap_err().to_string(), "go on with another machine's record");
+    assert_eq!(ordered.len(), 1);
 }
 
 #[test]

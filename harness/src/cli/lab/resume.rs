@@ -1,0 +1,143 @@
+//! `--resume`: what an earlier run of the lab found out about a machine is kept, and only the rest is tried.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use reports::{Host, Known, LoadError, Run, Verdict, host_changes, settle};
+
+use super::side_by_side::LEFT_OUT;
+use crate::Claim;
+
+/// Why a record cannot be gone on with; each completes "cannot …".
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ResumeError {
+    /// It cannot be read.
+    #[error("go on with an earlier run: cannot {0}")]
+    Unreadable(#[from] LoadError),
+    /// It is another machine's.
+    #[error(
+        "go on with the record in {place}: it is another machine's ({difference}); leave out --resume, or name another \
+         directory with --out"
+    )]
+    OtherMachine {
+        /// Where the record is.
+        place: String,
+        /// What differs first.
+        difference: String,
+    },
+}
+
+/// What the record in `out` says of these claims, held against today's expectations; none where there is no record. A Fault says
+/// nothing of its claim, which is tried again.
+pub(super) fn earlier(
+    out: &Path,
+    claims: &[&'static Claim],
+    known: &[Known],
+) -> Result<Option<Run>, ResumeError> {
+    let Run { host, claims: entries, mut notes, .. } = match Run::load(out) {
+        Ok(run) => run,
+        Err(LoadError::Missing(_) | LoadError::Empty(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let asked: BTreeSet<_> = claims.iter().map(|claim| claim.name()).collect();
+    let mut kept: Vec<_> = entries
+        .into_iter()
+        .filter(|entry| asked.contains(&entry.name) && entry.verdict != Verdict::Fault)
+        .collect();
+    notes.retain(|note| !note.starts_with(LEFT_OUT));
+    kept.iter_mut().for_each(|entry| settle(known, entry, &host));
+    Ok(Some(Run::new(host, kept, notes)))
+}
+
+/// The claims that a record says nothing of.
+pub(super) fn rest(claims: &[&'static Claim], earlier: Option<&Run>) -> Vec<&'static Claim> {
+    let told: BTreeSet<_> =
+        earlier.iter().flat_map(|run| &run.claims).map(|entry| entry.name.as_str()).collect();
+    claims.iter().copied().filter(|claim| !told.contains(claim.name().as_str())).collect()
+}
+
+/// Whether the record in `out`, made on one host, can be gone on with on another.
+pub(super) fn same_machine(out: &Path, earlier: &Host, now: &Host) -> Result<(), ResumeError> {
+    match host_changes(earlier, now).into_iter().next() {
+        None => Ok(()),
+        Some(difference) => Err(ResumeError::OtherMachine { place: out.display().to_string(), difference }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use reports::{Cpu, Entry, JOURNAL, Journal};
+
+    use super::*;
+    use crate::Body;
+    use crate::runner::blank;
+
+    static CLAIM: Claim = Claim {
+        module: "x::m",
+        function: "stands",
+        sentence: "it holds",
+        sources: &[],
+        needs: &[],
+        body: never,
+    };
+
+    fn never() -> Box<dyn Body> {
+        unreachable!("this claim is not tried")
+    }
+
+    fn host(release: &str) -> Host {
+        Host {
+            release: release.to_owned(),
+            cpu: Cpu { vendor: "AuthenticAMD".into(), model: "QEMU".into(), online: 1 },
+            parameters: BTreeMap::new(),
+            ..Host::default()
+        }
+    }
+
+    fn with(verdict: Verdict) -> tempfile::TempDir {
+        let out = tempfile::tempdir().unwrap();
+        let mut journal = Journal::create(out.path().join(JOURNAL), &host("6.12.1")).unwrap();
+        let asked = blank(&CLAIM, verdict);
+        let other = Entry { name: "system::asked_by_nobody".to_owned(), ..asked.clone() };
+        for entry in [asked, other] {
+            journal.append(&entry).unwrap();
+        }
+        journal.note(&format!("{LEFT_OUT}much")).unwrap();
+        journal.note("the kernel complained").unwrap();
+        out
+    }
+
+    #[test]
+    fn what_was_said_is_kept_and_the_rest_is_tried() {
+        let out = with(Verdict::Pass);
+        let run = earlier(out.path(), &[&CLAIM], &[]).unwrap().unwrap();
+        assert_eq!(run.claims.len(), 1, "what is not asked for is left out");
+        assert_eq!(run.notes, ["the kernel complained"]);
+        assert!(rest(&[&CLAIM], Some(&run)).is_empty());
+        assert_eq!(rest(&[&CLAIM], None).len(), 1);
+    }
+
+    #[test]
+    fn a_fault_is_tried_again() {
+        let out = with(Verdict::Fault);
+        let run = earlier(out.path(), &[&CLAIM], &[]).unwrap().unwrap();
+        assert_eq!((run.claims.len(), rest(&[&CLAIM], Some(&run)).len()), (0, 1));
+    }
+
+    #[test]
+    fn where_there_is_no_record_all_is_tried() {
+        let out = tempfile::tempdir().unwrap();
+        assert!(earlier(out.path(), &[&CLAIM], &[]).unwrap().is_none());
+        assert!(earlier(&out.path().join("nowhere"), &[&CLAIM], &[]).unwrap().is_none());
+    }
+
+    #[test]
+    fn another_machines_record_is_not_gone_on_with() {
+        let out = Path::new("records");
+        assert!(same_machine(out, &host("6.12.1"), &host("6.12.1")).is_ok());
+        let error = same_machine(out, &host("6.12.1"), &host("6.12.2")).unwrap_err().to_string();
+        assert!(error.contains("records: it is another machine's (release: 6.12.1 → 6.12.2)"), "{error}");
+    }
+}
