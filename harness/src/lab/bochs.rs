@@ -8,7 +8,6 @@
 
 mod pvh;
 mod rom;
-mod vmlinux;
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Seek, Write};
@@ -25,9 +24,9 @@ use rustix::process::{Pid, Signal, kill_process_group, set_parent_process_death_
 
 use self::pvh::MEMORY;
 pub(super) use self::pvh::Program;
-use super::LabError;
 use super::lines::{listen, said};
 use super::session::{Emulator, Event};
+use super::{LabError, vmlinux};
 use crate::process::memory_file;
 
 /// The program.

@@ -1,13 +1,12 @@
 //! One kernel made ready to be booted as often as it takes: its modules, this program, and the command line.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use super::bochs::{self, Bochs, BochsError, Program};
 use super::cpu::Cpu;
 use super::orders::{self, ORDERS, Orders, module_name};
 use super::program::{self, ProgramError};
-use super::qemu::{self, Qemu, QemuError};
+use super::qemu::{self, Image, Qemu, QemuError};
 use super::session::{Boot, Emulator};
 use super::{Kernel, LabError, initramfs};
 
@@ -46,7 +45,7 @@ pub(crate) struct Lab {
 
 /// What a kernel is booted on.
 enum Machine {
-    Qemu(PathBuf),
+    Qemu(Image),
     Bochs { model: &'static str, program: Program },
 }
 
@@ -65,7 +64,7 @@ impl Lab {
         let mut files = vec![("init".to_owned(), 0o755, program::own()?)];
         let modules = kernel.load_order(&[cpu.module()])?;
         let (machine, command_line) = match cpu {
-            Cpu::Amd => (Machine::Qemu(kernel.image.clone()), COMMAND_LINE),
+            Cpu::Amd => (Machine::Qemu(Image::of(&kernel.image)?), COMMAND_LINE),
             Cpu::Bochs { model, .. } => {
                 (Machine::Bochs { model, program: Program::of(&kernel.image)? }, UNDER_BOCHS)
             }

@@ -28,6 +28,7 @@ mod program;
 mod qemu;
 mod session;
 mod strip;
+mod vmlinux;
 
 pub use error::LabError;
 pub use initramfs::initramfs;

@@ -1,17 +1,16 @@
 //! A machine's memory as a kernel with a PVH entry wants to find it: its ELF segments, an initramfs, and a start-info block
-//! (`xen/include/public/arch-x86/hvm/start_info.h`; the entry is the ELF note `XEN_ELFNOTE_PHYS32_ENTRY` of
-//! `xen/include/public/elfnote.h`).
+//! (`xen/include/public/arch-x86/hvm/start_info.h`).
 
 use object::LittleEndian as Little;
-use object::elf::{FileHeader64, NoteType, PT_LOAD};
+use object::elf::{FileHeader64, PT_LOAD};
 use object::read::elf::{FileHeader, ProgramHeader};
+
+use crate::lab::vmlinux::pvh_entry;
 
 /// Where what is laid out begins: 16 MiB, where kernels for x86-64 want to be.
 pub(super) const BASE: u32 = 16 << 20;
 /// The memory of the machine, in bytes.
 pub(super) const MEMORY: u32 = 1 << 30;
-/// `XEN_ELFNOTE_PHYS32_ENTRY`.
-const PHYS32_ENTRY: NoteType = NoteType(18);
 /// `XEN_HVM_START_MAGIC_VALUE`.
 const MAGIC: u32 = 0x336e_c578;
 /// Where the list of modules, the memory map and the command line are in the start-info page.
@@ -45,7 +44,10 @@ impl Program {
     pub(super) fn read(elf: &[u8]) -> Result<Self, String> {
         let damaged = |error: object::Error| format!("the ELF file in it is damaged ({error})");
         let header = FileHeader64::<Little>::parse(elf).map_err(damaged)?;
-        let (mut bytes, mut entry) = (Vec::new(), None);
+        let entry = pvh_entry(elf)
+            .map_err(damaged)?
+            .ok_or("it was built without CONFIG_PVH, by which the lab enters a kernel under Bochs")?;
+        let mut bytes = Vec::new();
         for segment in header.program_headers(Little, elf).map_err(damaged)? {
             if segment.p_type(Little) == PT_LOAD {
                 let data =
@@ -60,16 +62,7 @@ impl Program {
                 bytes.resize(bytes.len().max(end).max(start + data.len()), 0);
                 bytes[start..start + data.len()].copy_from_slice(data);
             }
-            if let Some(mut notes) = segment.notes(Little, elf).map_err(damaged)? {
-                while let Some(note) = notes.next().map_err(damaged)? {
-                    if note.name() == b"Xen" && note.n_type(Little) == PHYS32_ENTRY {
-                        entry = note.desc().first_chunk().copied().map(u32::from_le_bytes);
-                    }
-                }
-            }
         }
-        let entry =
-            entry.ok_or("it was built without CONFIG_PVH, by which the lab enters a kernel under Bochs")?;
         Ok(Self { bytes, entry })
     }
 

@@ -1,6 +1,11 @@
-//! The kernel proper inside a bzImage: `Documentation/arch/x86/boot.rst`, `payload_offset` and `payload_length`.
+//! The kernel proper inside a bzImage: `Documentation/arch/x86/boot.rst`, `payload_offset` and `payload_length`; and where it is entered
+//! by PVH, the ELF note `XEN_ELFNOTE_PHYS32_ENTRY` of `xen/include/public/elfnote.h`.
 
 use std::io::{self, BufReader, Read};
+
+use object::LittleEndian as Little;
+use object::elf::{FileHeader64, NoteType};
+use object::read::elf::{FileHeader, ProgramHeader};
 
 use crate::lab::compression::plain;
 
@@ -10,6 +15,9 @@ const SETUP_SECTORS: usize = 0x1f1;
 const PAYLOAD_OFFSET: usize = 0x248;
 /// `payload_length`.
 const PAYLOAD_LENGTH: usize = 0x24c;
+
+/// `XEN_ELFNOTE_PHYS32_ENTRY`.
+const PHYS32_ENTRY: NoteType = NoteType(18);
 
 /// The ELF file that a bzImage unpacks itself to.
 pub(super) fn unpack(image: &[u8]) -> Result<Vec<u8>, String> {
@@ -27,6 +35,20 @@ pub(super) fn unpack(image: &[u8]) -> Result<Vec<u8>, String> {
         );
     }
     Ok(elf)
+}
+
+/// Where an ELF file is entered in 32-bit protected mode without paging, if it was built with CONFIG_PVH.
+pub(super) fn pvh_entry(elf: &[u8]) -> Result<Option<u32>, object::Error> {
+    let header = FileHeader64::<Little>::parse(elf)?;
+    for segment in header.program_headers(Little, elf)? {
+        let Some(mut notes) = segment.notes(Little, elf)? else { continue };
+        while let Some(note) = notes.next()? {
+            if note.name() == b"Xen" && note.n_type(Little) == PHYS32_ENTRY {
+                return Ok(note.desc().first_chunk().copied().map(u32::from_le_bytes));
+            }
+        }
+    }
+    Ok(None)
 }
 
 fn payload(image: &[u8]) -> Option<&[u8]> {
