@@ -88,17 +88,25 @@ impl Drop for Blocked {
     }
 }
 
-/// A signal that comes once, to a handler that does nothing: it ends a KVM_RUN that it finds, and is taken back where this is dropped
-/// before.
+/// A signal that comes to a handler that does nothing: it ends a KVM_RUN that it finds, and is taken back where this is dropped before.
 #[derive(Debug)]
 pub struct Alarm(());
 
 impl Alarm {
-    /// SIGALRM for this process after so long.
+    /// SIGALRM for this process after so long, once.
     pub fn after(delay: Duration) -> Result<Self, Stop> {
+        Self::of(delay, Duration::ZERO)
+    }
+
+    /// SIGALRM for this process after so long, again and again: one of them finds the KVM_RUN, however late that begins.
+    pub fn every(delay: Duration) -> Result<Self, Stop> {
+        Self::of(delay, delay)
+    }
+
+    fn of(first: Duration, others: Duration) -> Result<Self, Stop> {
         static HANDLED: Once = Once::new();
         HANDLED.call_once(|| do_nothing_at(libc::SIGALRM));
-        set(delay)?;
+        set(first, others)?;
         Ok(Self(()))
     }
 }
@@ -124,17 +132,16 @@ fn do_nothing_at(signal: i32) {
 impl Drop for Alarm {
     fn drop(&mut self) {
         // A timer that is off already is no matter.
-        let _ = set(Duration::ZERO);
+        let _ = set(Duration::ZERO, Duration::ZERO);
     }
 }
 
-fn set(delay: Duration) -> Result<(), Stop> {
-    let once = libc::timeval {
+fn set(first: Duration, others: Duration) -> Result<(), Stop> {
+    let time = |delay: Duration| libc::timeval {
         tv_sec: i64::try_from(delay.as_secs()).unwrap_or(i64::MAX),
         tv_usec: delay.subsec_micros().into(),
     };
-    let never = libc::timeval { tv_sec: 0, tv_usec: 0 };
-    let timer = libc::itimerval { it_interval: never, it_value: once };
+    let timer = libc::itimerval { it_interval: time(others), it_value: time(first) };
     // SAFETY: reads the timer handed over, and writes nothing.
     match unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()) } {
         0 => Ok(()),

@@ -58,16 +58,10 @@ fn render(format: &Format, runs: &[(String, Run)], text: &mut Vec<u8>) -> io::Re
     }
 }
 
-/// The runs, each under its name, with what was split made whole, and of them what the query names; a complaint where it names nothing
-/// in any.
+/// The runs, and of them what the query names; a complaint where it names nothing in any.
 fn runs(arguments: &Arguments) -> Result<Vec<(String, Run)>, Complaint> {
     let query = arguments.query.as_deref().map(|text| Ok((text, parse(&[text.to_owned()])?))).transpose()?;
-    let load = |path: &PathBuf| {
-        let run = Run::load(path).map_err(Complaint::unusable)?;
-        Ok((name(path, &run), run))
-    };
-    let runs: Vec<_> = arguments.runs.iter().map(load).collect::<Result<_, _>>()?;
-    let mut runs = merged(runs).map_err(Complaint::unusable)?;
+    let mut runs = read(&arguments.runs)?;
     if arguments.settle {
         let known = shipped_expectations().map_err(|error| Complaint::Fault(error.to_string()))?;
         runs = runs.into_iter().map(|(name, run)| (name, settled(run, &known))).collect();
@@ -84,6 +78,16 @@ fn runs(arguments: &Arguments) -> Result<Vec<(String, Run)>, Complaint> {
         ))),
         false => Ok(selected),
     }
+}
+
+/// The records at these paths, each under its name, with what was split made whole.
+pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<(String, Run)>, Complaint> {
+    let load = |path: &PathBuf| {
+        let run = Run::load(path).map_err(Complaint::unusable)?;
+        Ok((name(path, &run), run))
+    };
+    let runs: Vec<_> = paths.iter().map(load).collect::<Result<_, _>>()?;
+    merged(runs).map_err(Complaint::unusable)
 }
 
 /// What heads a run's column: the name of its directory, which the lab makes of the kernel and the processor.

@@ -146,11 +146,15 @@ impl Observer for Screen {
 
 /// One entry in one line.
 pub(super) fn line(entry: &Entry) -> String {
-    let why = match (&entry.why, entry.verdict) {
+    format!("{:<9} {}{}", entry.verdict, entry.name, because(entry))
+}
+
+/// The first line of why an entry is what it is, behind a colon; nothing of one that held.
+pub(super) fn because(entry: &Entry) -> String {
+    match (&entry.why, entry.verdict) {
         (_, Verdict::Pass) | (None, _) => String::new(),
         (Some(why), _) => format!(": {}", one_line(why.lines().next().unwrap_or_default())),
-    };
-    format!("{:<9} {}{why}", entry.verdict, entry.name)
+    }
 }
 
 /// Whether standard output is a terminal that can take a line back.
@@ -162,9 +166,9 @@ pub(super) fn is_lively() -> bool {
 fn bar(claims: usize) -> ProgressBar {
     // Where standard output is a terminal, standard error may still be a file.
     let bar = ProgressBar::with_draw_target(Some(claims as u64), ProgressDrawTarget::stdout());
-    if let Ok(style) =
-        ProgressStyle::with_template("{spinner} {pos}/{len} {elapsed} {prefix:.red} {wide_msg:.dim}")
-    {
+    if let Ok(style) = ProgressStyle::with_template(
+        "{spinner} {pos}/{len} {per_sec} {elapsed}, {eta} left {prefix:.red} {wide_msg:.dim}",
+    ) {
         bar.set_style(style);
     }
     bar.enable_steady_tick(Duration::from_millis(100));

@@ -69,10 +69,9 @@ fn breaking(a: &mut CodeAssembler) -> Result<(), IcedError> {
 }
 
 fn nothing_is_asked_without_enable(choice: u8) -> Outcome {
-    const WITHOUT: u32 = STEP | SOFTWARE | HARDWARE | BLOCKIRQ;
-    let bits = u32::from(choice);
-    let control = (bits & 1) << 1 | (bits >> 1 & 3) << 16 | (bits >> 3 & 1) << 20;
-    equal(control & !WITHOUT, 0)?;
+    const BITS: [u32; 4] = [STEP, SOFTWARE, HARDWARE, BLOCKIRQ];
+    let chosen = BITS.iter().enumerate().filter(|(index, _)| choice >> index & 1 != 0);
+    let control = chosen.fold(0, |control, (_, bit)| control | bit);
     let guest = Handled::of(Mode::Long, breaking)?;
     ask_at(&guest.stage.vcpu, control, guest.stage.at(2))?;
     guest.stage.vcpu.value(KVM_NMI, 0)?;

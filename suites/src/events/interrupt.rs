@@ -10,6 +10,7 @@ use harness::kvm::{
 use harness::{Outcome, Stop, claim, each, equal, fails, succeeds, unchanged};
 
 use super::handled::{Before, Handled, IF, Step, WITH_ERROR_CODE, idle};
+use super::mp_state::still_waits;
 use crate::exits::generated::{InMode, RealOrLong};
 use crate::exits::stage::{END, Interruption, Stage, handler};
 use crate::vm::irqchip::Irqchip;
@@ -297,8 +298,7 @@ fn it_wakes_a_halted_vcpu(vector: u8) -> Outcome {
     };
     let closed = Handled::within(Irqchip::Split.vm()?, Mode::Long, idle(3))?;
     halted(&closed)?;
-    closed.stage.interrupt(Interruption::Signal)?;
-    closed.stage.stands(0, |_| ())?;
+    still_waits(&closed)?;
     let guest = open(Irqchip::Split, Mode::Long)?;
     halted(&guest)?;
     guest.takes(&[(vector, Before::Code(0))])

@@ -1,12 +1,15 @@
 //! KVM_SET_MP_STATE and KVM_GET_MP_STATE: api.rst 4.39 and 4.38. What a fresh vCPU's state is, are claims of `vcpu::get_mp_state`.
 
+use std::time::Duration;
+
 use guests::Mode;
 use guests::iced_x86::code_asm::al;
 use harness::kvm::{
-    Descriptor, EINVAL, Exit, KVM_CAP_IRQCHIP, KVM_CAP_MP_STATE, KVM_CAP_SET_GUEST_DEBUG,
-    KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_X86_SMM, KVM_GET_MP_STATE, KVM_SET_GUEST_DEBUG, KVM_SET_MP_STATE, Refused,
-    Vcpu, abi,
+    Descriptor, EINTR, EINVAL, Exit, KVM_CAP_IRQCHIP, KVM_CAP_MP_STATE, KVM_CAP_SET_GUEST_DEBUG,
+    KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_X86_SMM, KVM_GET_MP_STATE, KVM_RUN, KVM_SET_GUEST_DEBUG, KVM_SET_MP_STATE,
+    Refused, Vcpu, abi,
 };
+use harness::signal::Alarm;
 use harness::{Outcome, Stop, claim, each, equal, fails, succeeds, unchanged};
 
 use super::handled::{Handled, IF, Step, idle};
@@ -22,6 +25,8 @@ const SETS: &str = "kvm_arch_vcpu_ioctl_set_mpstate, arch/x86/kvm/x86.c";
 const WAITING: [u32; 3] =
     [abi::KVM_MP_STATE_UNINITIALIZED, abi::KVM_MP_STATE_INIT_RECEIVED, abi::KVM_MP_STATE_HALTED];
 const RUNNABLE: u32 = abi::KVM_MP_STATE_RUNNABLE;
+/// How long a vCPU is waited for that should not run.
+const WHILE: Duration = Duration::from_millis(5);
 
 /// KVM_SET_MP_STATE.
 #[track_caller]
@@ -33,6 +38,15 @@ pub(super) fn set(vcpu: &Vcpu, state: u32) -> Result<(), Refused> {
 #[track_caller]
 pub(super) fn get(vcpu: &Vcpu) -> Result<u32, Stop> {
     Ok(vcpu.read::<abi::kvm_mp_state>(KVM_GET_MP_STATE)?.mp_state)
+}
+
+/// The halted vCPU was not woken: a signal ends its wait, in which it stays what it was. A wake would show in the state alone, since
+/// a signal that waits keeps from running also what could.
+#[track_caller]
+pub(super) fn still_waits(guest: &Handled) -> Outcome {
+    guest.stage.interrupt(Interruption::Signal)?;
+    guest.stage.stands(0, |_| ())?;
+    equal(get(&guest.stage.vcpu)?, abi::KVM_MP_STATE_HALTED)
 }
 
 /// An idle guest with a local APIC, which lets interrupts in.
@@ -107,9 +121,15 @@ fn who_waits_runs_nothing() -> Outcome {
         set(&guest.stage.vcpu, state)?;
         for how in [Interruption::Signal, Interruption::ImmediateExit] {
             guest.stage.interrupt(how)?;
-            guest.stage.stands(0, |_| ())?;
             equal(get(&guest.stage.vcpu)?, state)?;
         }
+        // The signal comes while it waits: had it run, it would have come to its end before.
+        let alarm = Alarm::every(WHILE)?;
+        let left = guest.stage.attempt()?;
+        drop(alarm);
+        equal(left, (Some(EINTR), Exit::Intr))?;
+        guest.stage.stands(0, |_| ())?;
+        equal(get(&guest.stage.vcpu)?, state)?;
         set(&guest.stage.vcpu, RUNNABLE)?;
         guest.takes(&[])
     })
@@ -204,11 +224,12 @@ fn smm_refuses_init(pending: bool) -> Outcome {
 }
 claim!(
     smm_refuses_init,
-    "KVM_SET_MP_STATE refuses INIT and SIPI with EINVAL for a vCPU that is in SMM or has an SMI pending",
+    "KVM_SET_MP_STATE refused INIT and SIPI with EINVAL for a vCPU that is in SMM or has an SMI pending",
     [Api(SET), Code(SETS)],
     Has(KVM_CAP_MP_STATE),
     Has(KVM_CAP_SPLIT_IRQCHIP),
     Has(KVM_CAP_X86_SMM),
+    Kernel("<6.17"),
 );
 
 fn init_refuses_smm(pending: bool) -> Outcome {
@@ -223,9 +244,57 @@ fn init_refuses_smm(pending: bool) -> Outcome {
 }
 claim!(
     init_refuses_smm,
-    "KVM_SET_VCPU_EVENTS refuses SMM and a pending SMI with EINVAL for a vCPU that waits for SIPI",
+    "KVM_SET_VCPU_EVENTS refused SMM and a pending SMI with EINVAL for a vCPU that waits for SIPI",
     [Api("4.32 KVM_SET_VCPU_EVENTS"), Code("kvm_vcpu_ioctl_x86_set_vcpu_events, arch/x86/kvm/x86.c")],
     Has(KVM_CAP_MP_STATE),
     Has(KVM_CAP_SPLIT_IRQCHIP),
     Has(KVM_CAP_X86_SMM),
+    Kernel("<6.17"),
+);
+
+fn who_waits_in_smm_cannot_run(smm_first: bool) -> Outcome {
+    let guest = guest()?;
+    let steps: [&dyn Fn() -> Outcome; 2] = [&|| guest.change(|events| events.smi.smm = 1), &|| {
+        Ok(set(&guest.stage.vcpu, abi::KVM_MP_STATE_INIT_RECEIVED)?)
+    }];
+    let (first, second) = if smm_first { (0, 1) } else { (1, 0) };
+    steps[first]()?;
+    steps[second]()?;
+    unchanged(|| get(&guest.stage.vcpu), || fails(EINVAL, guest.stage.vcpu.value(KVM_RUN, 0)))?;
+    equal(guest.events()?.smi.smm, 1)
+}
+claim!(
+    who_waits_in_smm_cannot_run,
+    "A vCPU may be set to wait for SIPI in SMM, which blocks SIPI; KVM_RUN refuses it with EINVAL",
+    [
+        Code("kvm_arch_vcpu_ioctl_run, arch/x86/kvm/x86.c"),
+        FixedBy("0fe3e8d804fd KVM: x86: Move INIT_RECEIVED vs. INIT/SIPI blocked check to KVM_RUN")
+    ],
+    Has(KVM_CAP_MP_STATE),
+    Has(KVM_CAP_SPLIT_IRQCHIP),
+    Has(KVM_CAP_X86_SMM),
+    Kernel(">=6.17"),
+);
+
+fn an_smi_may_wait_beside_init(smi_first: bool) -> Outcome {
+    let guest = guest()?;
+    let steps: [&dyn Fn() -> Outcome; 2] = [&|| guest.change(|events| events.smi.pending = 1), &|| {
+        Ok(set(&guest.stage.vcpu, abi::KVM_MP_STATE_INIT_RECEIVED)?)
+    }];
+    let (first, second) = if smi_first { (0, 1) } else { (1, 0) };
+    steps[first]()?;
+    steps[second]()?;
+    equal((get(&guest.stage.vcpu)?, guest.events()?.smi.pending), (abi::KVM_MP_STATE_INIT_RECEIVED, 1))
+}
+claim!(
+    an_smi_may_wait_beside_init,
+    "An SMI may be pending for a vCPU that waits for SIPI, whichever was set first",
+    [
+        Api("4.32 KVM_SET_VCPU_EVENTS"),
+        FixedBy("c4a37acc5193 KVM: x86: Drop pending_smi vs. INIT_RECEIVED check when setting MP_STATE")
+    ],
+    Has(KVM_CAP_MP_STATE),
+    Has(KVM_CAP_SPLIT_IRQCHIP),
+    Has(KVM_CAP_X86_SMM),
+    Kernel(">=6.17"),
 );

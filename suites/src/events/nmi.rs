@@ -7,8 +7,8 @@ use harness::kvm::{
 use harness::{Outcome, Stop, claim, each, equal};
 
 use super::handled::{Before, Handled, IF, Step, idle};
+use super::mp_state::still_waits;
 use crate::exits::generated::{InMode, RealOrLong};
-use crate::exits::stage::Interruption;
 use crate::vm::irqchip::Irqchip;
 
 /// The headings that most of this rests on.
@@ -34,17 +34,29 @@ fn guest(irqchip: Irqchip, mode: Mode, interrupts: bool) -> Result<Handled, Stop
 }
 
 fn it_is_taken_whatever_if_is(mode: InMode, interrupts: bool) -> Outcome {
-    each(Irqchip::ALL, |irqchip| {
+    let guest = guest(Irqchip::User, mode.0, interrupts)?;
+    guest.nmi(1)?;
+    guest.takes(&[(VECTOR, Before::Code(0))])
+}
+claim!(
+    it_is_taken_whatever_if_is,
+    "KVM_NMI has the guest take an NMI before its next instruction, with IF set and clear",
+    [Api(NMI)],
+);
+
+fn a_local_apic_in_the_kernel_changes_nothing(mode: InMode, interrupts: bool) -> Outcome {
+    each(Irqchip::WITH_LAPIC, |irqchip| {
         let guest = guest(*irqchip, mode.0, interrupts)?;
         guest.nmi(1)?;
         guest.takes(&[(VECTOR, Before::Code(0))])
     })
 }
 claim!(
-    it_is_taken_whatever_if_is,
-    "KVM_NMI has the guest take an NMI before its next instruction, with IF set and clear, wherever the irqchip is",
-    [Api(NMI)],
+    a_local_apic_in_the_kernel_changes_nothing,
+    "KVM_NMI passes the local APIC by where the kernel has it, though it is documented for where it has not",
+    [Code("kvm_vcpu_ioctl_nmi, kvm_inject_nmi, arch/x86/kvm/x86.c")],
     Has(KVM_CAP_IRQCHIP),
+    Has(KVM_CAP_SPLIT_IRQCHIP),
 );
 
 fn two_wait_at_most(mode: RealOrLong, count: u8) -> Outcome {
@@ -253,15 +265,14 @@ fn it_wakes_a_halted_vcpu(interrupts: bool) -> Outcome {
     let guest = guest(Irqchip::Split, Mode::Long, interrupts)?;
     let halted = abi::kvm_mp_state { mp_state: abi::KVM_MP_STATE_HALTED };
     guest.stage.vcpu.write(KVM_SET_MP_STATE, &halted)?;
-    guest.stage.interrupt(Interruption::Signal)?;
-    guest.stage.stands(0, |_| ())?;
+    still_waits(&guest)?;
     guest.nmi(1)?;
     guest.takes(&[(VECTOR, Before::Code(0))])
 }
 claim!(
     it_wakes_a_halted_vcpu,
     "KVM_NMI wakes a halted vCPU, whatever its IF is",
-    [Api(NMI), Api("4.38 KVM_GET_MP_STATE")],
+    [Code("kvm_vcpu_has_events, arch/x86/kvm/x86.c"), Api("4.38 KVM_GET_MP_STATE")],
     Has(KVM_CAP_SPLIT_IRQCHIP),
 );
 
@@ -271,8 +282,7 @@ fn a_masked_one_wakes_nobody() -> Outcome {
     let halted = abi::kvm_mp_state { mp_state: abi::KVM_MP_STATE_HALTED };
     guest.stage.vcpu.write(KVM_SET_MP_STATE, &halted)?;
     guest.nmi(1)?;
-    guest.stage.interrupt(Interruption::Signal)?;
-    guest.stage.stands(0, |_| ())
+    still_waits(&guest)
 }
 claim!(
     a_masked_one_wakes_nobody,

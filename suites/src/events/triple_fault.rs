@@ -6,7 +6,7 @@ use harness::kvm::{
     Descriptor, EBUSY, Exit, KVM_CAP_EXCEPTION_PAYLOAD, KVM_CAP_IRQCHIP, KVM_CAP_SET_GUEST_DEBUG,
     KVM_CAP_X86_TRIPLE_FAULT_EVENT, KVM_NMI, KVM_SET_GUEST_DEBUG, Vm, abi,
 };
-use harness::{Outcome, Stop, claim, each, equal, fails};
+use harness::{Outcome, Stop, claim, each, equal, fails, unchanged};
 
 use super::combination::Exception;
 use super::handled::{Before, Handled, Step, idle};
@@ -131,11 +131,27 @@ fn an_exception_within_a_double_fault_is_one() -> Outcome {
 }
 claim!(
     an_exception_within_a_double_fault_is_one,
-    "An exception that KVM raises while #DF is injected makes a triple fault pending",
+    "An exception that KVM_SET_GUEST_DEBUG raised while #DF was injected made a triple fault pending",
     [Code(MULTIPLE), Manual(DOUBLE)],
     Has(KVM_CAP_EXCEPTION_PAYLOAD),
     Has(KVM_CAP_X86_TRIPLE_FAULT_EVENT),
     Has(KVM_CAP_SET_GUEST_DEBUG),
+    Kernel("<7.1"),
+);
+
+fn none_is_raised_beside_an_injected_one(choice: u8) -> Outcome {
+    const VECTORS: [u8; 8] = [0, 1, 3, 6, DF, 12, 13, 14];
+    let guest = injected(showing_all()?, VECTORS[usize::from(choice) % VECTORS.len()])?;
+    unchanged(|| guest.events(), || fails(EBUSY, raise(&guest)))
+}
+claim!(
+    none_is_raised_beside_an_injected_one,
+    "KVM_SET_GUEST_DEBUG refuses with EBUSY to raise #DB while an exception is injected, whose delivery has to end first",
+    [FixedBy("e907b4e72488 KVM: x86: Check for injected exceptions before queuing a debug exception")],
+    Has(KVM_CAP_EXCEPTION_PAYLOAD),
+    Has(KVM_CAP_X86_TRIPLE_FAULT_EVENT),
+    Has(KVM_CAP_SET_GUEST_DEBUG),
+    Kernel(">=7.1"),
 );
 
 fn a_benign_exception_replaces(choice: u8) -> Outcome {
@@ -150,11 +166,12 @@ fn a_benign_exception_replaces(choice: u8) -> Outcome {
 }
 claim!(
     a_benign_exception_replaces,
-    "A #DB that KVM raises while any other exception but #DF is injected takes its place: the first will be raised again",
+    "A #DB that KVM_SET_GUEST_DEBUG raised while any other exception but #DF was injected took its place: the first would be raised again",
     [Code(MULTIPLE), Manual(DOUBLE)],
     Has(KVM_CAP_EXCEPTION_PAYLOAD),
     Has(KVM_CAP_X86_TRIPLE_FAULT_EVENT),
     Has(KVM_CAP_SET_GUEST_DEBUG),
+    Kernel("<7.1"),
 );
 
 /// A guest in protected mode that halts in the handler of each vector but these, whose gates are absent.

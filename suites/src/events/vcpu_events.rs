@@ -269,6 +269,12 @@ fn pending_and_injected_are_one_without_payloads(vector: u8, error: u16) -> Outc
     vcpu.write(KVM_SET_VCPU_EVENTS, &events)?;
     let seen = get(&vcpu)?.exception;
     equal((seen.injected, seen.pending, seen.nr), (1, 0, vector))?;
+    events.exception.injected = 0;
+    vcpu.write(KVM_SET_VCPU_EVENTS, &events)?;
+    let alone = get(&vcpu)?.exception;
+    equal((alone.injected, alone.pending), (0, 0))?;
+    exception.lay(&mut events);
+    vcpu.write(KVM_SET_VCPU_EVENTS, &events)?;
     // With the capability, what was taken for injected is shown as such.
     vm.enable_cap(KVM_CAP_EXCEPTION_PAYLOAD, [1, 0, 0, 0])?;
     let seen = get(&vcpu)?.exception;

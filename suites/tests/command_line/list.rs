@@ -1,5 +1,9 @@
 //! `assay list` and `assay explain`.
 
+use std::fs;
+
+use reports::{Entry, Host, JOURNAL, Journal, Verdict};
+
 use crate::assay::{CLAIM, FIXED, assay};
 
 fn names(query: &[&str]) -> Vec<String> {
@@ -61,4 +65,35 @@ fn a_claim_is_explained() {
     assert_eq!(said.printed(), expected);
     let said = assay(["explain", "needs:KVM_CAP_XEN_HVM"]);
     assert!(said.printed().contains("\n  needs       KVM_CAP_XEN_HVM\n"), "{}", said.out);
+}
+
+#[test]
+fn how_a_claim_fared_is_told_of_each_run() {
+    let places = tempfile::tempdir().unwrap();
+    let record = |name: &str, verdict: Verdict, why: Option<&str>| {
+        let entry = Entry {
+            name: FIXED.to_owned(),
+            claim: "KVM_GET_API_VERSION answers 12".to_owned(),
+            verdict,
+            why: why.map(str::to_owned),
+            witness: None,
+            cases: 1,
+            reached: 1,
+            ms: 1.0,
+            source: vec!["api.rst 4.1 KVM_GET_API_VERSION".to_owned()],
+            notes: vec![],
+        };
+        let place = places.path().join(name);
+        fs::create_dir(&place).unwrap();
+        Journal::create(place.join(JOURNAL), &Host::default()).unwrap().append(&entry).unwrap();
+        place
+    };
+    let old = record("6.1", Verdict::Pass, None);
+    let new = record("6.12.117", Verdict::Fail, Some("expected 12, saw 13"));
+    let said =
+        assay(["explain".as_ref(), FIXED.as_ref(), "--run".as_ref(), old.as_os_str(), new.as_os_str()]);
+    let expected = "\n  fared       6.1       pass\n  fared       6.12.117  fail: expected 12, saw 13\n";
+    assert!(said.printed().ends_with(expected), "{}", said.out);
+    let said = assay(["explain", FIXED, "--run", "/nowhere"]);
+    assert!(said.sentence(2).contains("/nowhere"), "{}", said.err);
 }

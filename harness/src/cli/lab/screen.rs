@@ -175,7 +175,7 @@ impl Watcher for Line<'_> {
 fn bar(claims: usize, name: &str, width: usize) -> ProgressBar {
     let bar = ProgressBar::new(claims as u64);
     let template = format!(
-        "{{spinner}} {name:<width$} {{pos:>4}}/{{len}} {{elapsed:>4}} {{prefix:.red}} {{wide_msg:.dim}}"
+        "{{spinner}} {name:<width$} {{pos:>4}}/{{len}} {{elapsed:>4}}, {{eta:>4}} left {{prefix:.red}} {{wide_msg:.dim}}"
     );
     if let Ok(style) = ProgressStyle::with_template(&template) {
         bar.set_style(style);
