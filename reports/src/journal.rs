@@ -23,6 +23,15 @@ use crate::{Entry, FORMAT, Host, Part, Run, reason};
 /// The name of the journal in the directory of a run.
 pub const JOURNAL: &str = "journal.jsonl";
 
+/// How the notes begin that reading an unfinished journal adds.
+const CUT_OFF: &str = "the journal is cut off in line ";
+const ENDED: &str = "the run ended while ";
+
+/// Whether a note says no more than that its journal was unfinished, which it is no longer once the run is gone on with.
+pub fn is_of_an_unfinished_journal(note: &str) -> bool {
+    note.starts_with(CUT_OFF) || note.starts_with(ENDED)
+}
+
 /// A journal that is being written.
 #[derive(Debug)]
 pub struct Journal {
@@ -122,6 +131,14 @@ impl Journal {
         Ok(journal)
     }
 
+    /// Moves the journal, in place of one that is there.
+    pub fn moved(self, path: impl AsRef<Path>) -> Result<Self, JournalError> {
+        let path = path.as_ref().to_owned();
+        fs::rename(&self.path, &path)
+            .map_err(|source| JournalError::Create { path: path.clone(), source })?;
+        Ok(Self { path, ..self })
+    }
+
     /// Has each line go to standard output as well, those first that are there already. Where nobody reads it any more, the file alone
     /// is written.
     pub fn told(mut self) -> Self {
@@ -219,7 +236,7 @@ impl<'a> Reader<'a> {
             match serde_json::from_slice(text) {
                 Ok(line) => self.take(line),
                 Err(_) if number == last => {
-                    self.notes.push(format!("the journal is cut off in line {number}: what it held is lost"));
+                    self.notes.push(format!("{CUT_OFF}{number}: what it held is lost"));
                 }
                 Err(error) => {
                     let reason = error.to_string();
@@ -227,7 +244,7 @@ impl<'a> Reader<'a> {
                 }
             }
         }
-        let ended = self.trying.iter().map(|name| format!("the run ended while {name} was tried"));
+        let ended = self.trying.iter().map(|name| format!("{ENDED}{name} was tried"));
         self.notes.extend(ended);
         let run = Run::new(self.host, self.entries.into_values().collect(), self.notes);
         Ok(Run { part: self.part, ..run })

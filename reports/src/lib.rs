@@ -35,7 +35,7 @@ mod verdict;
 pub use account::account;
 pub use change::{Change, ChangeKind, changes, host_changes, write_html, write_markdown, write_text};
 pub use format::{FORMATS, Format, SideBySide, format, formats};
-pub use journal::{JOURNAL, Journal, JournalError};
+pub use journal::{JOURNAL, Journal, JournalError, is_of_an_unfinished_journal};
 pub use kernel_range::{KernelRange, KernelRangeError};
 pub use known::{HostMatch, Known, KnownError, unknown_claims};
 pub use load::LoadError;
@@ -46,7 +46,7 @@ pub use plain::{one_line, reason};
 pub use query::{Facts, Query, QueryError};
 pub use regression::{Regression, RegressionError};
 pub use run::{Cpu, Entry, FORMAT, Host, Run, SCHEMA, Witness};
-pub use settle::{is_expected, settle};
+pub use settle::{is_expected, is_still_known, settle};
 pub use verdict::Verdict;
 
 #[doc(hidden)]

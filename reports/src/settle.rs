@@ -42,6 +42,15 @@ pub fn is_expected(known: &[Known], claim: &str, verdict: Verdict, host: &Host) 
     known.iter().any(|known| known.claim == claim && known.verdict == verdict && known.host.matches(host))
 }
 
+/// Whether what was found Known on `host` is still what an expectation says.
+pub fn is_still_known(known: &[Known], entry: &Entry, host: &Host) -> bool {
+    let broken = |known: &&Known| Entry { verdict: known.verdict, ..entry.clone() };
+    known
+        .iter()
+        .filter(|known| known.claim == entry.name && known.host.matches(host))
+        .any(|known| known.explains(&broken(&known)))
+}
+
 impl Known {
     /// Whether `entry` is broken exactly as the expectation says.
     fn explains(&self, entry: &Entry) -> bool {

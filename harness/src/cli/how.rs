@@ -1,7 +1,7 @@
 //! How claims are tried: what the commands that try some have in common.
 
 use std::fs;
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -16,6 +16,11 @@ use crate::isolate::Limits;
 use crate::runner::{Interrupt, Settings};
 use crate::{Facts, claims, clock};
 
+/// How long generated cases of one claim are tried where nobody says, in milliseconds.
+pub(super) const BUDGET: u64 = 100;
+/// The longest that anything may be asked to take, in seconds.
+pub(super) const A_DAY: u64 = 24 * 60 * 60;
+
 /// How claims are tried, for every command that tries some.
 #[derive(Debug, clap::Args)]
 pub(super) struct How {
@@ -26,11 +31,11 @@ pub(super) struct How {
     #[arg(long, short, value_name = "N", value_parser = at_least_one::<NonZeroUsize>)]
     jobs: Option<NonZeroUsize>,
     /// How long generated cases of one claim are tried, in milliseconds.
-    #[arg(long, value_name = "MS", default_value_t = 100)]
+    #[arg(long, value_name = "MS", default_value_t = BUDGET, value_parser = clap::value_parser!(u64).range(..=A_DAY * 1000))]
     pub(super) budget: u64,
     /// How long one case may take before it is a Hang, in seconds [default: 10, and longer on a slow host].
-    #[arg(long, value_name = "SECONDS", value_parser = at_least_one::<NonZeroU64>)]
-    pub(super) clock: Option<NonZeroU64>,
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=A_DAY))]
+    pub(super) clock: Option<u64>,
     /// Known deviations of your own beside those that are built in: TOML with a [[known]] table for each deviation.
     #[arg(long, value_name = "FILE")]
     pub(super) expectations: Vec<PathBuf>,
@@ -38,7 +43,7 @@ pub(super) struct How {
 
 impl Default for How {
     fn default() -> Self {
-        Self { seed: 0, jobs: None, budget: 100, clock: None, expectations: Vec::new() }
+        Self { seed: 0, jobs: None, budget: BUDGET, clock: None, expectations: Vec::new() }
     }
 }
 
@@ -75,7 +80,7 @@ impl How {
 
     /// The limits of one claim, once the host is known to be usable: a clock that fits its speed.
     pub(super) fn limits(&self, limits: Limits) -> Limits {
-        let own = self.clock.map(|seconds| Duration::from_secs(seconds.get()));
+        let own = self.clock.map(Duration::from_secs);
         let clock = own.unwrap_or_else(|| clock::for_this_host(limits.clock));
         Limits { budget: Duration::from_millis(self.budget), clock, ..limits }
     }

@@ -9,16 +9,15 @@ mod side_by_side;
 mod told;
 
 use std::fs;
-use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use baseline::Baseline;
 use machines::Named;
 use screen::Screen;
-use side_by_side::Bench;
+use side_by_side::{Bench, Tried};
 
-use super::how::{How, on_interrupt, own_expectations, seed};
+use super::how::{A_DAY, BUDGET, How, on_interrupt, own_expectations, seed};
 use super::selection::select;
 use super::status::{Complaint, Ending, say};
 use crate::lab::{Cpu, Kernel, Sources};
@@ -31,7 +30,7 @@ use crate::shipped_expectations;
 Examples:
   assay lab --kernel debian:6.1 --kernel debian:6.12
                                 two of Debian's kernels, side by side
-  assay lab --kernel build --baseline target/assay-lab vcpu/
+  assay lab --kernel build --out new --baseline target/assay-lab vcpu/
                                 a build tree against an earlier run
   assay lab --kernel debian:6.12 --cpu amd --cpu intel
                                 one kernel on both vendors' processors
@@ -78,13 +77,13 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "S", default_value = "0", value_parser = seed)]
     seed: u64,
     /// How long generated cases of one claim are tried, in milliseconds.
-    #[arg(long, value_name = "MS", default_value_t = 100)]
+    #[arg(long, value_name = "MS", default_value_t = BUDGET, value_parser = clap::value_parser!(u64).range(..=A_DAY * 1000))]
     budget: u64,
     /// How long one case may take before it is a Hang, in seconds [default: 10, and longer on a slow host].
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=A_DAY))]
     clock: Option<u64>,
     /// How long a kernel may be silent before it is taken for dead, in seconds [default: 60 under QEMU, 300 under Bochs].
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(2..))]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(2..=A_DAY))]
     silence: Option<u64>,
     /// Known deviations of your own, in the form of suites/expectations/*.toml.
     #[arg(long, value_name = "FILE")]
@@ -102,7 +101,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending, Complaint> {
     }
     let machines = machines::machines(arguments)?;
     let names: Vec<_> = machines.iter().map(|machine| machine.name.clone()).collect();
-    let baseline = arguments.baseline.as_deref().map(|path| Baseline::read(path, &names)).transpose()?;
+    let baseline = arguments.baseline.as_deref();
+    let baseline = baseline.map(|path| Baseline::read(path, &names, &arguments.out)).transpose()?;
     fs::create_dir_all(&arguments.out).map_err(|error| {
         let (out, why) = (arguments.out.display(), reports::reason(&error));
         Complaint::Usage(format!("cannot write to {out}: {why}; name another place with --out DIR"))
@@ -120,8 +120,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending, Complaint> {
     let tried = bench.side_by_side(machines);
     let interrupted = bench.interrupt.is_set();
     let output = bench.screen.finish();
-    told::tell(&tried, arguments, &output, !interrupted)?;
-    Ok(if interrupted { Ending::Interrupted } else { baseline::ending(&tried, baseline.as_ref()) })
+    let told = told::tell(&tried, arguments, &output, !interrupted && tried.iter().all(Tried::is_whole));
+    let ending = if interrupted { Ending::Interrupted } else { baseline::ending(&tried, baseline.as_ref()) };
+    match (ending, told) {
+        // What the claims say comes before what became of the record.
+        (Ending::Interrupted | Ending::Broken, Err(complaint)) => say(complaint),
+        (_, told) => told?,
+    }
+    Ok(ending)
 }
 
 /// What stands in for a run on a host that cannot do it: the newest kernel at hand, which is the host's own where it is kept, and
@@ -159,7 +165,7 @@ impl Arguments {
             jobs: None,
             seed: how.seed,
             budget: how.budget,
-            clock: how.clock.map(NonZeroU64::get),
+            clock: how.clock,
             silence: None,
             expectations: how.expectations.clone(),
             alone: true,

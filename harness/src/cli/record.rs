@@ -36,6 +36,11 @@ impl Written {
 
 /// Makes the directory and begins the journal in it. What an earlier run left there goes, so that it is never taken for this one's.
 pub(super) fn begin(out: &Path, host: &Host) -> Result<Journal, Complaint> {
+    go_on(out, &Run::new(host.clone(), vec![], vec![]))
+}
+
+/// The same, with what an earlier run said at the journal's beginning. That run's record goes once its words are in the new journal.
+pub(super) fn go_on(out: &Path, earlier: &Run) -> Result<Journal, Complaint> {
     fs::create_dir_all(out).map_err(|error| {
         let why = match error.kind() {
             ErrorKind::AlreadyExists | ErrorKind::NotADirectory => "it is not a directory".to_owned(),
@@ -43,7 +48,7 @@ pub(super) fn begin(out: &Path, host: &Host) -> Result<Journal, Complaint> {
         };
         Complaint::of_writing(&error, format!("cannot write to {}: {why}; {}", out.display(), cure(&error)))
     })?;
-    let journal = Journal::create(out.join(JOURNAL), host).map_err(|error| match &error {
+    let journal = journal(out, earlier).map_err(|error| match &error {
         JournalError::Create { source, .. } | JournalError::Write { source, .. } => {
             Complaint::of_writing(source, format!("cannot {error}"))
         }
@@ -61,6 +66,13 @@ pub(super) fn begin(out: &Path, host: &Host) -> Result<Journal, Complaint> {
         }
     }
     Ok(journal)
+}
+
+fn journal(out: &Path, Run { host, claims, notes, .. }: &Run) -> Result<Journal, JournalError> {
+    let mut journal = Journal::create(out.join(format!(".{JOURNAL}.draft")), host)?;
+    claims.iter().try_for_each(|entry| journal.append(entry))?;
+    notes.iter().try_for_each(|note| journal.note(note))?;
+    journal.moved(out.join(JOURNAL))
 }
 
 fn cure(error: &io::Error) -> &'static str {

@@ -19,6 +19,11 @@ const LOAD_FLAGS: usize = 0x236;
 
 /// The release of a bzImage, as `uname -r` would say it.
 pub(super) fn release(path: &Path) -> Result<String, LabError> {
+    Ok(version(path)?.split(' ').next().unwrap_or_default().to_owned())
+}
+
+/// The text of a bzImage's version: its release, who built it, and what `uname -v` would say.
+pub(super) fn version(path: &Path) -> Result<String, LabError> {
     let mut head = Vec::new();
     File::open(path)
         .and_then(|file| file.take(HEAD).read_to_end(&mut head))
@@ -37,9 +42,11 @@ fn of_head(head: &[u8]) -> Result<String, &'static str> {
         return Err("it is a 32-bit kernel; name one for x86-64");
     }
     let text = word(VERSION).filter(|&at| at != 0).and_then(|at| head.get(usize::from(at) + 0x200..));
-    let text = text.and_then(|text| text.split(|&byte| byte == 0 || byte == b' ').next());
+    let text = text.and_then(|text| text.split(|&byte| byte == 0).next());
     text.and_then(|text| std::str::from_utf8(text).ok())
-        .filter(|text| !text.is_empty() && !text.contains('/'))
+        .filter(|text| {
+            text.split(' ').next().is_some_and(|release| !release.is_empty() && !release.contains('/'))
+        })
         .map(str::to_owned)
         .ok_or("its header says no version; it may be cut off: build or fetch it again")
 }
@@ -59,11 +66,17 @@ pub(super) fn synthetic(release: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     #[test]
     fn the_release_is_read() {
-        assert_eq!(of_head(&synthetic("6.12.1+deb12-cloud-amd64")).unwrap(), "6.12.1+deb12-cloud-amd64");
+        let version = of_head(&synthetic("6.12.1+deb12-cloud-amd64")).unwrap();
+        assert_eq!(version, "6.12.1+deb12-cloud-amd64 (someone@somewhere) #1 SMP");
+        let mut image = tempfile::NamedTempFile::new().unwrap();
+        image.write_all(&synthetic("6.12.1")).unwrap();
+        assert_eq!(release(image.path()).unwrap(), "6.12.1");
     }
 
     #[test]

@@ -32,6 +32,11 @@ const FORMS: &str = "write debian:6.12 (any prefix of a version), a .deb file or
                      with vmlinuz and lib/modules, a tree that a kernel was built in, or host";
 
 impl Kernel {
+    /// What its image says of itself: its release, who built it, and what `uname -v` says.
+    pub fn version(&self) -> Result<String, LabError> {
+        super::image::version(&self.image)
+    }
+
     /// The kernel that a name leads to; `progress` hears what takes time.
     pub fn find(spec: &str, options: &Sources, progress: &dyn Fn(&str)) -> Result<Self, LabError> {
         let found = if spec == "host" {

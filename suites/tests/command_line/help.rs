@@ -27,7 +27,7 @@ fn every_command_has_help_that_fits_a_terminal() {
 
 #[test]
 fn what_is_mistyped_is_one_sentence() {
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 9] = [
         (&["rum"], "unrecognized subcommand 'rum' (a similar subcommand exists: 'run'); assay --help shows"),
         (
             &["run", "--sed", "1"],
@@ -38,6 +38,7 @@ fn what_is_mistyped_is_one_sentence() {
             "for '--seed <S>': a seed is a number of 64 bits, such as 7 or 0x1f; assay run",
         ),
         (&["run", "--jobs", "0"], "for '--jobs <N>': give a whole number from 1 on; assay run --help"),
+        (&["lab", "--kernel", "host", "--clock", "0"], "0 is not in 1..=86400; assay lab --help"),
         (&["diff", "a"], "the following required arguments were not provided: <AFTER>; assay diff --help"),
         (
             &["list", "colour:red"],

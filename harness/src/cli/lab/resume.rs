@@ -3,8 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use reports::{Host, Known, LoadError, Run, Verdict, host_changes, settle};
+use reports::{
+    Entry, Host, Known, LoadError, Run, Verdict, host_changes, is_of_an_unfinished_journal, is_still_known,
+    settle,
+};
 
+use super::Arguments;
+use super::machines::Machine;
 use super::side_by_side::LEFT_OUT;
 use crate::Claim;
 
@@ -27,8 +32,8 @@ pub(super) enum ResumeError {
     },
 }
 
-/// What the record in `out` says of these claims, held against today's expectations; none where there is no record. A Fault says
-/// nothing of its claim, which is tried again.
+/// What the record in `out` says of these claims, held against today's expectations; none where there is no record. What says nothing
+/// of its claim, or what today's expectations do not say any more, is left out, so that it is tried again.
 pub(super) fn earlier(
     out: &Path,
     claims: &[&'static Claim],
@@ -42,11 +47,19 @@ pub(super) fn earlier(
     let asked: BTreeSet<_> = claims.iter().map(|claim| claim.name()).collect();
     let mut kept: Vec<_> = entries
         .into_iter()
-        .filter(|entry| asked.contains(&entry.name) && entry.verdict != Verdict::Fault)
+        .filter(|entry| asked.contains(&entry.name) && is_kept(entry, known, &host))
         .collect();
-    notes.retain(|note| !note.starts_with(LEFT_OUT));
+    notes.retain(|note| !note.starts_with(LEFT_OUT) && !is_of_an_unfinished_journal(note));
     kept.iter_mut().for_each(|entry| settle(known, entry, &host));
     Ok(Some(Run::new(host, kept, notes)))
+}
+
+fn is_kept(entry: &Entry, known: &[Known], host: &Host) -> bool {
+    match entry.verdict {
+        Verdict::Fault | Verdict::Surprise => false,
+        Verdict::Known => is_still_known(known, entry, host),
+        _ => true,
+    }
 }
 
 /// The claims that a record says nothing of.
@@ -54,6 +67,39 @@ pub(super) fn rest(claims: &[&'static Claim], earlier: Option<&Run>) -> Vec<&'st
     let told: BTreeSet<_> =
         earlier.iter().flat_map(|run| &run.claims).map(|entry| entry.name.as_str()).collect();
     claims.iter().copied().filter(|claim| !told.contains(claim.name().as_str())).collect()
+}
+
+/// Whether the record in `out` can be of the machine that would be booted, as far as can be told before.
+pub(super) fn may_be_of(
+    out: &Path,
+    earlier: &Host,
+    machine: &Machine,
+    emulator: &str,
+    arguments: &Arguments,
+) -> Result<(), ResumeError> {
+    let differs =
+        |difference: String| ResumeError::OtherMachine { place: out.display().to_string(), difference };
+    let differing = |name: &str, before: &str, now: &str| differs(format!("{name}: {before} → {now}"));
+    let version = machine.kernel.version().unwrap_or_default();
+    if !version.ends_with(&earlier.build) {
+        return Err(differing("build", &earlier.build, &version));
+    }
+    let was = earlier.emulator.as_deref().unwrap_or_default();
+    if was != emulator {
+        return Err(differing("emulator", was, emulator));
+    }
+    let words: Vec<_> = earlier.command_line.split_whitespace().collect();
+    if let Some(word) = arguments.append.split_whitespace().find(|word| !words.contains(word)) {
+        return Err(differs(format!("command line: {} has no {word}", earlier.command_line)));
+    }
+    for (module, parameter) in &arguments.module {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let was = earlier.parameters.get(module).and_then(|module| module.get(name));
+        if was.is_some_and(|was| was != value) {
+            return Err(differing(&format!("{module}.{name}"), was.map_or("", String::as_str), value));
+        }
+    }
+    Ok(())
 }
 
 /// Whether the record in `out`, made on one host, can be gone on with on another.
@@ -68,7 +114,7 @@ pub(super) fn same_machine(out: &Path, earlier: &Host, now: &Host) -> Result<(),
 mod tests {
     use std::collections::BTreeMap;
 
-    use reports::{Cpu, Entry, JOURNAL, Journal};
+    use reports::{Cpu, JOURNAL, Journal};
 
     use super::*;
     use crate::Body;
@@ -120,10 +166,22 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_tried_again() {
-        let out = with(Verdict::Fault);
-        let run = earlier(out.path(), &[&CLAIM], &[]).unwrap().unwrap();
-        assert_eq!((run.claims.len(), rest(&[&CLAIM], Some(&run)).len()), (0, 1));
+    fn what_says_nothing_any_more_is_tried_again() {
+        for verdict in [Verdict::Fault, Verdict::Surprise, Verdict::Known] {
+            let out = with(verdict);
+            let run = earlier(out.path(), &[&CLAIM], &[]).unwrap().unwrap();
+            assert_eq!((run.claims.len(), rest(&[&CLAIM], Some(&run)).len()), (0, 1), "{verdict}");
+        }
+    }
+
+    #[test]
+    fn what_is_known_stays_so_while_an_expectation_says_it() {
+        let text = "[[known]]\nhost = {}\nverdict = \"fail\"\nwhy = \"so\"\nlink = \"here\"\nseen.\"x::m::stands\" = \"13\"\n";
+        let known = Known::parse("a.toml", &text.replace("x::m::stands", &CLAIM.name())).unwrap();
+        let out = tempfile::tempdir().unwrap();
+        let mut journal = Journal::create(out.path().join(JOURNAL), &host("6.12.1")).unwrap();
+        journal.append(&Entry { why: Some("saw 13".into()), ..blank(&CLAIM, Verdict::Known) }).unwrap();
+        assert_eq!(earlier(out.path(), &[&CLAIM], &known).unwrap().unwrap().claims.len(), 1);
     }
 
     #[test]

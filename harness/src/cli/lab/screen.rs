@@ -102,24 +102,18 @@ impl Line<'_> {
         if kept.journal.is_some() || kept.broken.is_some() {
             return Ok(false);
         }
-        if let Some(earlier) = &kept.earlier {
-            same_machine(&self.out, &earlier.host, host)?;
-        }
-        match self.journal(host, kept.earlier.take()) {
+        let begun = match kept.earlier.take() {
+            None => record::begin(&self.out, host),
+            Some(earlier) => {
+                same_machine(&self.out, &earlier.host, host)?;
+                record::go_on(&self.out, &earlier)
+            }
+        };
+        match begun {
             Ok(journal) => kept.journal = Some(journal),
-            Err(why) => kept.broken = Some(why),
+            Err(complaint) => kept.broken = Some(complaint.to_string()),
         }
         Ok(true)
-    }
-
-    fn journal(&self, host: &Host, earlier: Option<Run>) -> Result<Journal, String> {
-        let mut journal = record::begin(&self.out, host).map_err(|complaint| complaint.to_string())?;
-        let Run { claims, notes, .. } = earlier.unwrap_or_else(|| Run::new(host.clone(), vec![], vec![]));
-        let copied = claims.iter().try_for_each(|entry| journal.append(entry));
-        copied
-            .and_then(|()| notes.iter().try_for_each(|note| journal.note(note)))
-            .map_err(|error| format!("cannot {error}"))?;
-        Ok(journal)
     }
 
     fn print(&self, text: &str) {

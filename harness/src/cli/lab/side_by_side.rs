@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use reports::{Known, Run};
+use reports::{Entry, Host, Known, Run, Verdict};
 
 use super::machines::Machine;
 use super::screen::{Line, Screen};
-use super::{Arguments, folder, resume};
+use super::{Arguments, BUDGET, folder, resume};
 use crate::Claim;
-use crate::cli::record;
+use crate::cli::record::{self, Written};
 use crate::lab::{Cpu, Lab, LostError, Orders, Plan, Session, Watcher};
-use crate::runner::Interrupt;
+use crate::runner::{Interrupt, blank};
 
 /// How much of the machine's memory one claim may take, in bytes.
 const MEMORY: u64 = 640 << 20;
@@ -27,8 +27,17 @@ pub(super) const LEFT_OUT: &str = "left out: ";
 pub(super) struct Tried {
     pub(super) name: String,
     pub(super) run: Result<Run, String>,
-    /// Why its record could not be written.
+    /// What became of its record.
+    pub(super) written: Option<Written>,
+    /// Why its journal is not whole.
     pub(super) unwritten: Option<String>,
+}
+
+impl Tried {
+    /// Whether all that was asked for was tried.
+    pub(super) fn is_whole(&self) -> bool {
+        self.run.as_ref().is_ok_and(|run| !run.notes.iter().any(|note| note.starts_with(LEFT_OUT)))
+    }
 }
 
 /// What all machines share.
@@ -77,7 +86,7 @@ impl Bench<'_> {
         if let Some(why) = written.as_ref().and_then(|written| written.trouble()) {
             unwritten.get_or_insert(why.to_owned());
         }
-        Tried { name: name.clone(), run, unwritten }
+        Tried { name: name.clone(), run, written, unwritten }
     }
 
     /// A machine's record: what an earlier run said of it, where that is gone on with, and what is tried now.
@@ -86,15 +95,19 @@ impl Bench<'_> {
             true => resume::earlier(out, &self.claims, &self.known).map_err(|error| error.to_string())?,
             false => None,
         };
+        let lab = Lab::new(&machine.kernel, machine.cpu, &self.arguments.append, &self.parameters)
+            .map_err(|error| error.to_string())?;
         let claims = resume::rest(&self.claims, earlier.as_ref());
         let Some(earlier) = earlier else {
-            return self.in_parts(machine, boots, &claims, line).map_err(|error| error.to_string());
+            return self.in_parts(machine, &lab, boots, &claims, line).map_err(|error| error.to_string());
         };
+        resume::may_be_of(out, &earlier.host, machine, lab.emulator(), self.arguments)
+            .map_err(|error| error.to_string())?;
+        line.goes_on_with(earlier.clone());
         if claims.is_empty() {
             return Ok(earlier);
         }
-        line.goes_on_with(earlier.clone());
-        let run = self.in_parts(machine, boots, &claims, line).map_err(|error| error.to_string())?;
+        let run = self.in_parts(machine, &lab, boots, &claims, line).map_err(|error| error.to_string())?;
         Ok(earlier.and(run))
     }
 
@@ -103,22 +116,23 @@ impl Bench<'_> {
     fn in_parts(
         &self,
         machine: &Machine,
+        lab: &Lab,
         boots: usize,
         claims: &[&'static Claim],
         line: &Line<'_>,
     ) -> Result<Run, LostError> {
-        let lab = Lab::new(&machine.kernel, machine.cpu, &self.arguments.append, &self.parameters)?;
         let parts = parts(boots, claims.len());
         let deal = |part| claims.iter().copied().skip(part).step_by(parts).collect();
-        let plans: Vec<_> = (0..parts).map(|part| self.plan(machine, &lab, deal(part))).collect();
+        let plans: Vec<_> = (0..parts).map(|part| self.plan(machine, lab, deal(part))).collect();
         let became = thread::scope(|scope| {
-            let session = |plan| Session::new(&lab, plan, line, &self.interrupt).run();
+            let session = |plan| Session::new(lab, plan, line, &self.interrupt).run();
             let running: Vec<_> = plans.iter().map(|plan| scope.spawn(move || session(plan))).collect();
             running.into_iter().map(|part| part.join()).collect::<Vec<_>>()
         });
         let mut run: Option<Run> = None;
         let mut lost = None;
-        for part in became {
+        let mut untried = Vec::new();
+        for (plan, part) in plans.iter().zip(became) {
             match part.unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
                 Ok(part) => {
                     run = Some(match run {
@@ -126,7 +140,12 @@ impl Bench<'_> {
                         None => part,
                     });
                 }
-                Err(error) => lost = Some(error),
+                Err(error) => {
+                    let why = Some(format!("cannot {error}"));
+                    let fault = |claim| Entry { why: why.clone(), ..blank(claim, Verdict::Fault) };
+                    untried.extend(plan.claims.iter().map(|claim| fault(claim)));
+                    lost = Some(error);
+                }
             }
         }
         let Some(mut run) = run else { return Err(lost.unwrap_or(LostError::Interrupted)) };
@@ -139,7 +158,11 @@ impl Bench<'_> {
                 let (all, left) = (claims.len(), claims.len() - run.claims.len());
                 note(format!("{LEFT_OUT}{left} of {all} claims, because the lab was interrupted"));
             }
-            Some(error) => note(format!("{LEFT_OUT}a part of the claims, because it cannot {error}")),
+            Some(error) => {
+                note(format!("{LEFT_OUT}{} claims, because the lab cannot {error}", untried.len()));
+                untried.iter().for_each(|entry| line.ended(entry));
+                run = run.and(Run::new(Host::default(), untried, vec![]));
+            }
             None => {}
         }
         Ok(run)
@@ -147,19 +170,27 @@ impl Bench<'_> {
 
     /// How to have the same machine again, with the same cases.
     fn replay(&self, machine: &Machine) -> String {
-        let Arguments { seed, module, append, suite, .. } = self.arguments;
-        let mut words = vec![format!("assay lab --kernel {}", machine.kernel.name)];
-        words.extend(suite.iter().map(|suite| format!("--suite {suite}")));
+        let Arguments { seed, module, append, suite, budget, clock, .. } = self.arguments;
+        let mut words = vec![format!("assay lab --kernel {}", quoted(&machine.kernel.name))];
+        words.extend(suite.iter().map(|suite| format!("--suite {}", quoted(suite))));
         if machine.cpu != Cpu::Amd {
             words.push(format!("--cpu {}", machine.cpu));
         }
-        words.extend(module.iter().map(|(module, parameter)| format!("--module {module}.{parameter}")));
+        words.extend(
+            module
+                .iter()
+                .map(|(module, parameter)| format!("--module {}", quoted(&format!("{module}.{parameter}")))),
+        );
         if !append.is_empty() {
-            words.push(format!("--append '{append}'"));
+            words.push(format!("--append {}", quoted(append)));
         }
         if *seed != 0 {
             words.push(format!("--seed {seed:#x}"));
         }
+        if *budget != BUDGET {
+            words.push(format!("--budget {budget}"));
+        }
+        words.extend(clock.map(|clock| format!("--clock {clock}")));
         words.join(" ")
     }
 
@@ -184,6 +215,16 @@ impl Bench<'_> {
     }
 }
 
+/// A word as a shell takes it for one.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_~-".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
 /// In how many boots at once so many claims are tried: in as many as a machine may have, but in none for a few claims.
 fn parts(boots: usize, claims: usize) -> usize {
     boots.min(claims / WORTH_A_BOOT).max(1)
@@ -192,6 +233,14 @@ fn parts(boots: usize, claims: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_can_be_pasted() {
+        assert_eq!(quoted("debian:6.12~bpo"), "debian:6.12~bpo");
+        assert_eq!(quoted("a b"), "'a b'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
 
     #[test]
     fn no_processor_is_idle_and_no_boot_is_in_vain() {

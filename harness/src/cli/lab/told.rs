@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use reports::Matrix;
+use reports::{Matrix, Run};
 
 use super::Arguments;
 use super::side_by_side::Tried;
+use crate::cli::record::Written;
 use crate::cli::screen::Output;
 use crate::cli::status::{Complaint, say};
 
@@ -29,6 +30,11 @@ pub(super) fn tell(
     };
     shown.map_err(|error| Complaint::Fault(format!("cannot render the record: {error}")))?;
     output.print(&String::from_utf8_lossy(&text));
+    for tried in tried {
+        if let (Ok(run), Some(Written::Nowhere(_))) = (&tried.run, &tried.written) {
+            print_json(run, output);
+        }
+    }
     let pages = if is_whole { arguments.page.as_slice() } else { &[] };
     let unwritten = write(&matrix, runs.len(), arguments, pages).err();
     for tried in tried {
@@ -44,6 +50,14 @@ pub(super) fn tell(
             }
             output.end()
         }
+    }
+}
+
+/// What was measured must reach somebody, where it can be written nowhere.
+fn print_json(run: &Run, output: &Output) {
+    let mut text = Vec::new();
+    if reports::format("json").is_some_and(|json| (json.write)(run, &mut text).is_ok()) {
+        output.print(&String::from_utf8_lossy(&text));
     }
 }
 
