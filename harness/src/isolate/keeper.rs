@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use rustix::net::RecvFlags;
 use rustix::process::Pid;
 
 use super::leftovers::{is_stopped, kill_marked};
@@ -123,6 +124,12 @@ impl Keeper {
 }
 
 impl Interrupter {
+    /// Whether there is nothing to interrupt any more: the keeper is gone.
+    pub fn is_over(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        matches!(rustix::net::recv(&self.0, &mut [0], flags), Ok((_, 0)))
+    }
+
     /// Ends the keeper's work.
     pub fn interrupt(&self) {
         // A socket that is shut down already has nothing left to interrupt.

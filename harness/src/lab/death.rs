@@ -4,22 +4,15 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
+use crate::runner::kernel_log::BEGINNINGS;
+
 /// How many lines of a kernel's last words a record keeps.
 pub(super) const LAST_WORDS: usize = 40;
 /// How many lines of the console are kept at all.
 const KEPT: usize = 2000;
 
-/// What a line begins a complaint with, be it the kernel's last or not.
-const COMPLAINTS: [&str; 8] = [
-    "Kernel panic",
-    "BUG:",
-    "Oops",
-    "kernel BUG at",
-    "general protection fault",
-    "WARNING:",
-    "watchdog: BUG: soft lockup",
-    "invalid opcode:",
-];
+/// What a panic begins with, which is a complaint beside those of the kernel's log.
+const PANIC: &str = "Kernel panic";
 
 /// How a machine ended that did not say goodbye.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +109,7 @@ impl Console {
 }
 
 fn is_complaint(line: &str) -> bool {
-    COMPLAINTS.iter().any(|complaint| line.contains(complaint))
+    BEGINNINGS.iter().chain(&[PANIC]).any(|complaint| line.contains(complaint))
 }
 
 /// A line of the console without the time that the kernel puts before it.

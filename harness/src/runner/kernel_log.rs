@@ -15,7 +15,7 @@ use crate::isolate::NAME;
 /// How many lines of a splat are kept.
 const KEPT: usize = 40;
 /// What begins a splat.
-const BEGINNINGS: [&str; 9] = [
+pub(crate) const BEGINNINGS: [&str; 13] = [
     "WARNING:",
     "BUG:",
     "Oops",
@@ -25,6 +25,10 @@ const BEGINNINGS: [&str; 9] = [
     "possible circular locking dependency detected",
     "UBSAN:",
     "KASAN:",
+    "divide error",
+    "invalid opcode:",
+    "INFO: task ",
+    "rcu: INFO:",
 ];
 
 /// What stands before the name of the task that was running.
@@ -77,6 +81,15 @@ impl KernelLog {
         self.with(|watch| {
             watch.sort(None);
             std::mem::take(&mut watch.loose)
+        })
+        .unwrap_or_default()
+    }
+
+    /// Hands over what was pinned to a claim that had ended when it was read.
+    pub(super) fn late(&self) -> Vec<Splat> {
+        self.with(|watch| {
+            watch.sort(None);
+            watch.pinned.drain().map(|(_, splat)| splat).collect()
         })
         .unwrap_or_default()
     }

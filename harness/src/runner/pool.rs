@@ -9,7 +9,7 @@ use reports::{Entry, Run};
 
 use super::Settings;
 use super::kernel_log::KernelLog;
-use super::trial::Trial;
+use super::trial::{Trial, is_complained_of};
 use crate::isolate::{Interrupter, Keeper, KeeperError, What};
 use crate::{Claim, Facts};
 
@@ -50,7 +50,11 @@ impl Interrupt {
     }
 
     fn keep(&self, keeper: &Keeper) {
-        lock(&self.keepers).extend(keeper.interrupter());
+        let mut keepers = lock(&self.keepers);
+        // Those that this one replaces hold a descriptor each.
+        keepers.retain(|keeper| !keeper.is_over());
+        keepers.extend(keeper.interrupter());
+        drop(keepers);
         // The interrupt may have come between the start of the keeper and this.
         if self.is_set() {
             self.interrupt();
@@ -167,21 +171,26 @@ impl Pool<'_> {
     }
 
     /// What is said of the run as a whole. Where the kernel complained and named no claim, each claim is tried again alone: the one
-    /// that makes it complain again Fails, and what does not come again is told as it is.
+    /// that makes it complain each time Fails, and what does not come again is told as it is.
     fn notes(&self, claims: &[&'static Claim]) -> Vec<String> {
         let mut notes = Vec::new();
-        for splat in self.log.loose() {
-            notes.push(format!("the kernel complained, and named no claim: {}", splat.lines.join(" / ")));
+        let mut note = |note: String| {
+            self.observer.noted(&note);
+            notes.push(note);
+        };
+        for splat in self.log.late() {
+            note(format!("the kernel complained of a claim that had ended: {}", splat.lines.join(" / ")));
         }
-        if !notes.is_empty() {
+        let loose = self.log.loose();
+        for splat in &loose {
+            note(format!("the kernel complained, and named no claim: {}", splat.lines.join(" / ")));
+        }
+        if !loose.is_empty() {
             self.again_alone(claims);
         }
         if self.interrupt.is_set() {
             let left = claims.len() - lock(&self.entries).len();
-            notes.push(format!("interrupted: {left} of {} claims were not tried", claims.len()));
-        }
-        for note in &notes {
-            self.observer.noted(note);
+            note(format!("interrupted: {left} of {} claims were not tried", claims.len()));
         }
         notes
     }
@@ -189,24 +198,36 @@ impl Pool<'_> {
     fn again_alone(&self, claims: &[&'static Claim]) {
         let mut kept = None;
         for claim in claims.iter().filter(|claim| Trial::unmet(claim, self.facts).is_none()) {
-            if self.interrupt.is_set() {
-                return;
+            // What complains once beside a claim may be anything of the host's; what complains each time is the claim's.
+            let mut again = None;
+            for _ in 0..2 {
+                if self.interrupt.is_set() {
+                    return;
+                }
+                again = self.alone(claim, &mut kept).filter(is_complained_of);
+                if again.is_none() {
+                    break;
+                }
             }
-            let again = self
-                .keeper(&mut kept)
-                .and_then(|keeper| self.trial(claim, keeper).alone().entry(self.cases(claim), self.facts));
-            match again {
-                Ok(again) => self.replace_if_worse(again),
-                Err(_) => kept = None,
+            if let Some(again) = again {
+                self.replace(again);
             }
         }
     }
 
-    fn replace_if_worse(&self, again: Entry) {
+    fn alone(&self, claim: &'static Claim, kept: &mut Option<Keeper>) -> Option<Entry> {
+        self.observer.began(claim);
+        let keeper = self.keeper(kept).ok()?;
+        let entry = self.trial(claim, keeper).alone().entry(self.cases(claim), self.facts);
+        if entry.is_err() {
+            *kept = None;
+        }
+        entry.ok()
+    }
+
+    fn replace(&self, again: Entry) {
         let mut entries = lock(&self.entries);
-        if let Some(entry) = entries.iter_mut().find(|entry| entry.name == again.name)
-            && again.verdict > entry.verdict
-        {
+        if let Some(entry) = entries.iter_mut().find(|entry| entry.name == again.name) {
             self.observer.ended(&again);
             *entry = again;
         }

@@ -12,6 +12,10 @@ use super::notes::notes;
 use crate::isolate::{Keeper, KeeperError, Limits, Report, Task, Tried, What};
 use crate::{Broken, Claim, Facts};
 
+/// How the reason begins of a claim that held and that the kernel complained of, and the note at one that did not.
+const COMPLAINED: &str = "the kernel complained: ";
+const BESIDE: &str = "the kernel complained beside it: ";
+
 /// A serial number that no other task on this host has: other runners read the same kernel log. In hexadecimal it leaves room for
 /// the beginning of the name of a process, which may have 15 characters.
 fn serial() -> u64 {
@@ -80,7 +84,9 @@ impl<'a> Trial<'a> {
         }
         let mut entry = Entry { cases, reached, ms, notes, ..blank(self.claim, fate.verdict()) };
         self.tell(&mut entry, fate, tried);
-        settle(&self.settings.known, &mut entry, &facts.host);
+        if !entry.notes.iter().any(|note| note.starts_with(BESIDE)) {
+            settle(&self.settings.known, &mut entry, &facts.host);
+        }
         Ok(entry)
     }
 
@@ -157,17 +163,27 @@ impl<'a> Trial<'a> {
         entry.why = Some(broken.why);
     }
 
-    /// A kernel that complained breaks a claim that held, and is heard beside one that did not.
+    /// A kernel that complained breaks a claim that held, and is heard beside one that did not: no expectation of that one expects it.
     fn with_splat(&mut self, entry: &mut Entry, broken: Option<Broken>) -> Option<Broken> {
         let Some(splat) = self.splat.take() else { return broken };
+        let first = splat.lines.first().map_or("", String::as_str);
+        if broken.is_some() {
+            entry.notes.push(format!("{BESIDE}{first}"));
+        }
         let mut broken = broken.unwrap_or_else(|| {
             entry.verdict = Verdict::Fail;
-            because(format!("the kernel complained: {}", splat.lines.first().map_or("", String::as_str)))
+            because(format!("{COMPLAINED}{first}"))
         });
         broken.detail.extend(splat.lines);
         broken.detail.push("a WARN_ONCE needs a fresh boot to fire again".into());
         Some(broken)
     }
+}
+
+/// Whether the kernel complained while the claim of this entry was tried.
+pub(super) fn is_complained_of(entry: &Entry) -> bool {
+    let is_the_reason = entry.why.as_ref().is_some_and(|why| why.starts_with(COMPLAINED));
+    is_the_reason || entry.notes.iter().any(|note| note.starts_with(BESIDE))
 }
 
 /// The command that shows a case again: by its input where that is short enough to read, by its seed otherwise.
