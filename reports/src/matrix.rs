@@ -155,6 +155,7 @@ mod tests {
             ms: 1.0,
             source: vec![],
             notes: vec![],
+            answers: Default::default(),
         });
         Run::new(host, entries.collect(), vec![])
     }

@@ -4,12 +4,16 @@
 //! It is readable without JavaScript; the query box needs it, and understands the language of [`Query`](crate::Query).
 
 mod claim;
+mod plots;
+mod tried;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
 use askama::Template;
+
+use plots::{Plot, plots};
 
 use super::{Matrix, Row};
 use crate::outline::{self, area, counted, total_time};
@@ -32,6 +36,8 @@ struct Page {
     known: Vec<Reason>,
     legend: [(&'static str, &'static str); 9],
     areas: Vec<Area>,
+    /// What was really tried, rendered; empty where the records do not say.
+    tried: String,
     hosts: Vec<Host>,
     claims: Vec<Claim>,
 }
@@ -78,6 +84,7 @@ struct Host {
     facts: Vec<(&'static str, String)>,
     notes: Vec<String>,
     bars: Vec<Bar>,
+    plots: Vec<Plot>,
 }
 
 /// How long the claims of an area took.
@@ -111,6 +118,7 @@ impl Matrix<'_> {
             known: self.known(),
             legend: legend(),
             areas: self.areas(),
+            tried: self.tried(&labels)?,
             hosts: self.columns.iter().zip(&labels).map(|((_, run), label)| host(run, label)).collect(),
             claims: self.rows.iter().map(|row| self.claim(row, &labels)).collect::<Result<_, _>>()?,
             labels,
@@ -280,5 +288,6 @@ fn host(run: &Run, label: &str) -> Host {
         facts: run.host.facts(),
         notes: run.notes.iter().map(|note| plain::clipped(&plain::one_line(note), plain::LONG)).collect(),
         bars: times.iter().map(bar).collect(),
+        plots: plots(run),
     }
 }
