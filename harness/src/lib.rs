@@ -41,6 +41,7 @@ mod offers;
 mod outcome;
 pub mod process;
 mod puppet;
+mod recorder;
 pub mod relation;
 pub mod runner;
 pub mod signal;
@@ -64,6 +65,9 @@ pub use need::Need;
 pub use offers::{lacking, offers};
 pub use outcome::{Broken, HostFault, Outcome, Stop};
 pub use puppet::{Exception, Puppet, Told};
+pub use recorder::ran;
+#[doc(hidden)]
+pub use recorder::recording;
 pub use subject::{SUBJECTS, Subject, subjects, tells};
 
 #[doc(hidden)]

@@ -2,16 +2,20 @@
 //!
 //! A [`Run`] is what the runner found out. It is written line by line to a [`Journal`] while claims are tried, rendered
 //! by every [`Format`] in [`FORMATS`], read again by [`Run::load`], selected from by a [`Query`], held against [`Known`]
-//! deviations by [`settle`], and compared with another run by [`changes`].
+//! deviations by [`settle`], and compared with another run by [`changes`]. How much of the KVM interface runs really tried is a
+//! [`Coverage`] of the [`Interface`].
 
 mod account;
+mod answers;
 mod badge;
 mod change;
+mod coverage;
 mod edition;
 mod format;
 mod github;
 mod host;
 mod html;
+mod interface;
 mod journal;
 mod json;
 mod junit;
@@ -33,8 +37,11 @@ mod text;
 mod verdict;
 
 pub use account::account;
+pub use answers::{Answers, Commands, Exits, OK};
 pub use change::{Change, ChangeKind, changes, host_changes, write_html, write_markdown, write_text};
+pub use coverage::{Count, Coverage, Kind, State, Untried, untried};
 pub use format::{FORMATS, Format, SideBySide, format, formats};
+pub use interface::{Capability, Command, Exit, ExitRow, Interface, InterfaceError, Row, SeenBy, Since};
 pub use journal::{JOURNAL, Journal, JournalError, is_of_an_unfinished_journal};
 pub use kernel_range::{KernelRange, KernelRangeError};
 pub use known::{HostMatch, Known, KnownError, unknown_claims};

@@ -155,6 +155,7 @@ mod tests {
             ms: 1.0,
             source: vec![],
             notes: vec![],
+            answers: Default::default(),
         });
         Run::new(host, entries.collect(), vec![])
     }
@@ -227,6 +228,7 @@ mod tests {
         let long =
             ["6.12.100+deb12-cloud-amd64", "6.12.117+deb12-cloud-amd64 on penryn", "5.10.0-32-cloud-amd64"];
         assert_eq!(head(&long), ["6.12.100", "6.12.117 on penryn", "5.10.0-32"]);
+        assert_eq!(head(&["6.13.0-rc3-amd64", "6.13.0-amd64"]), ["6.13.0-rc3", "6.13.0"]);
         assert_eq!(head(&["6.1.0-rc1-mine", "6.1.0-rc1-yours"]), ["6.1.0-rc1-mine", "6.1.0-rc1-yours"]);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Part, Verdict};
+use crate::{Answers, Part, Verdict};
 
 /// The version of the format that this crate writes. Every earlier one is read.
 pub const FORMAT: u32 = 1;
@@ -103,6 +103,9 @@ pub struct Entry {
     /// What else was noticed: descriptors left open, processes left behind and killed, output.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What the kernel was asked meanwhile, and what it answered.
+    #[serde(default, skip_serializing_if = "Answers::is_empty")]
+    pub answers: Answers,
 }
 
 /// The smallest case that shows why a claim does not hold.

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::account::account;
 use crate::outline;
-use crate::{Entry, Run, Verdict, plain, report_format};
+use crate::{Coverage, Entry, Interface, Run, Verdict, plain, report_format};
 
 report_format!("text", "run.txt", "for people: what failed first, each with its witness", write);
 
@@ -29,6 +29,8 @@ fn write(run: &Run, out: &mut dyn io::Write) -> io::Result<()> {
     write_skips(out, run)?;
     write_known(out, run)?;
     write_notes(out, run)?;
+    let interface = Interface::shipped().map_err(io::Error::other)?;
+    Coverage::of(interface, [run]).write_text(out)?;
     writeln!(out, "\n{} in {:.1} s", outline::totals(run), outline::total_time(&run.claims).as_secs_f64())
 }
 

@@ -58,9 +58,11 @@
     try {
       tests = text.split(/\s+/).filter(Boolean).map(term);
       told.classList.remove('wrong');
+      $('q').removeAttribute('aria-invalid');
     } catch (sentence) {
       told.textContent = sentence;
       told.classList.add('wrong');
+      $('q').setAttribute('aria-invalid', 'true');
       return;
     }
     let shown = 0;
@@ -77,7 +79,14 @@
     told.textContent = tests.length ? `${shown} of ${rows.length} claims` : '';
   };
 
-  const query = () => location.hash.startsWith('#q=') ? decodeURIComponent(location.hash.slice(3)) : null;
+  const decoded = (text) => {
+    try {
+      return decodeURIComponent(text);
+    } catch {
+      return text;
+    }
+  };
+  const query = () => location.hash.startsWith('#q=') ? decoded(location.hash.slice(3)) : null;
   const fromAddress = () => {
     const asked = query();
     if (asked !== null) {
@@ -97,11 +106,7 @@
   $('unfold').addEventListener('click', open(true));
   $('fold').addEventListener('click', open(false));
   addEventListener('keydown', (event) => {
-    const typing = event.target.matches('input');
-    if (event.key === '/' && !typing && !event.ctrlKey && !event.metaKey) {
-      event.preventDefault();
-      $('q').focus();
-    } else if (event.key === 'Escape' && typing) {
+    if (event.key === 'Escape' && event.target.matches('input')) {
       $('q').value = '';
       $('q').dispatchEvent(new Event('input'));
     }

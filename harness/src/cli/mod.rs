@@ -15,6 +15,7 @@ mod run;
 mod screen;
 mod selection;
 mod status;
+mod untried;
 
 use std::process::ExitCode;
 

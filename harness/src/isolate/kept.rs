@@ -22,6 +22,7 @@ use super::output::Output;
 use super::record::{Record, now};
 use super::task::{Answer, End, Report, Task};
 use super::whereabouts::whereabouts;
+use crate::recorder::Table;
 
 /// How often memory is looked at where no control group bounds it.
 const MEMORY_WATCH: Duration = Duration::from_millis(20);
@@ -46,6 +47,8 @@ pub(super) fn serve() -> ! {
 
 struct Kept {
     socket: UnixStream,
+    /// What is written to by whatever is forked here.
+    table: &'static Table,
     group: Option<PathBuf>,
 }
 
@@ -67,7 +70,7 @@ impl Kept {
         let most = getrlimit(Resource::Nofile).maximum;
         let _ = setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most });
         let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
-        Ok(Self { socket, group })
+        Ok(Self { socket, table: Table::share()?, group })
     }
 
     fn serve(&mut self) -> i32 {
@@ -95,6 +98,7 @@ impl Kept {
         let record = Record::new()?;
         let (mut output, printed) = Output::new()?;
         let kills = self.kills();
+        self.table.clear();
         let start = Instant::now();
         // SAFETY: this process has one thread, so that the child may do whatever it could.
         let pid = match unsafe { libc::fork() } {
@@ -130,6 +134,7 @@ impl Kept {
             whereabouts,
             output: output.text(),
             ms,
+            answers: self.table.answers(),
         };
         for line in record.lines_backwards() {
             match line {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use reports::Answers;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -154,4 +155,7 @@ pub struct Report {
     pub output: String,
     /// From the fork to the end, in milliseconds.
     pub ms: f64,
+    /// What it and all that it started asked the kernel, and what they were answered.
+    #[serde(default)]
+    pub answers: Answers,
 }

@@ -5,6 +5,7 @@
 use std::os::fd::AsRawFd;
 
 use super::{Command, CompatBuffer, Descriptor, EFAULT, Errno, KVM_GET_DIRTY_LOG, Plain, Refused, raw};
+use crate::recorder::{self, Entry};
 
 /// `ioctl`'s number for 32-bit programs.
 const IOCTL: u32 = 54;
@@ -108,5 +109,8 @@ unsafe fn enter(to: &impl Descriptor, command: Command, argument: u32) -> Result
             out("r8") _, out("r9") _, out("r10") _, out("r11") _,
         );
     }
-    if answer < 0 { Err(Errno(-answer)) } else { Ok(answer) }
+    let answer = if answer < 0 { Err(Errno(-answer)) } else { Ok(answer) };
+    recorder::note(Entry::Compat, to.as_fd().as_raw_fd(), command.number, argument.into(), answer);
+    to.answered(command, answer);
+    answer
 }

@@ -83,8 +83,14 @@ pub trait Descriptor: AsFd {
     /// inside a structure. What does not is refused here with EFAULT, and never reaches the kernel.
     #[track_caller]
     fn send(&self, command: Command, argument: Argument<'_>) -> Result<i32, Refused> {
-        raw::send(self.as_fd(), command, argument).map_err(Refused::of(command.name))
+        let answer = raw::send(self.as_fd(), command, argument);
+        self.answered(command, answer);
+        answer.map_err(Refused::of(command.name))
     }
+
+    /// What else is to be written down of an answer beside the answer itself; nothing but for a vCPU.
+    #[doc(hidden)]
+    fn answered(&self, _: Command, _: Result<i32, Errno>) {}
 
     /// Sends a command with a number.
     #[track_caller]

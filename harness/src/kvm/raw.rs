@@ -7,6 +7,7 @@ use super::{
     Argument, Command, EFAULT, Errno, Guarded, KVM_GET_DEVICE_ATTR, KVM_GET_DIRTY_LOG, KVM_GET_ONE_REG,
     KVM_MEMORY_ENCRYPT_OP, KVM_SET_USER_MEMORY_REGION, KVM_SET_USER_MEMORY_REGION2,
 };
+use crate::recorder;
 
 /// The first address above user space, with 5-level paging.
 const USER_END: u64 = 1 << 56;
@@ -60,17 +61,13 @@ pub(super) unsafe fn send_holding_address(
     unsafe { ioctl(fd, command, bytes.address()) }
 }
 
-/// The system call.
+/// The system call, written down.
 ///
 /// # Safety
 /// If the command takes an address, nothing but memory handed over by the caller is reached from `argument`.
 unsafe fn ioctl(fd: BorrowedFd<'_>, command: Command, argument: u64) -> Result<i32, Errno> {
-    // SAFETY: the caller's promise. The raw system call is used because libc's wrapper narrows nothing either, but promises
-    // nothing about arguments above 32 bits.
-    let answer = unsafe {
-        libc::syscall(libc::SYS_ioctl, fd.as_raw_fd(), libc::c_ulong::from(command.number), argument)
-    };
-    if answer < 0 { Err(Errno::last()) } else { Ok(i32::try_from(answer).unwrap_or(i32::MAX)) }
+    // SAFETY: the caller's promise.
+    unsafe { recorder::call(fd.as_raw_fd(), command.number.into(), argument) }
 }
 
 /// The commands whose structure holds an address that KVM or a guest writes through, and where in it the address lies.

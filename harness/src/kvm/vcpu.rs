@@ -4,10 +4,11 @@ use std::cell::OnceCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::{
-    Cap, CpuidEntry, Descriptor, Exit, KVM_ENABLE_CAP, KVM_GET_REGS, KVM_GET_SREGS, KVM_RUN, KVM_SET_CPUID2,
-    KVM_SET_REGS, KVM_SET_SREGS, Kind, Kvm, Mapping, Refused, RunPage, Stats, abi, list_over, vm,
+    Cap, Command, CpuidEntry, Descriptor, Errno, Exit, KVM_ENABLE_CAP, KVM_GET_REGS, KVM_GET_SREGS, KVM_RUN,
+    KVM_SET_CPUID2, KVM_SET_REGS, KVM_SET_SREGS, Kind, Kvm, Mapping, Refused, RunPage, Stats, abi, list_over,
+    vm,
 };
-use crate::Stop;
+use crate::{Stop, recorder};
 
 /// A vCPU.
 #[derive(Debug)]
@@ -118,5 +119,14 @@ impl AsFd for Vcpu {
 impl Descriptor for Vcpu {
     fn kind(&self) -> Kind {
         Kind::Vcpu
+    }
+
+    /// Why KVM_RUN came back, where its page is mapped.
+    fn answered(&self, command: Command, answer: Result<i32, Errno>) {
+        if command.number == KVM_RUN.number
+            && let Some(page) = self.run_page.get()
+        {
+            recorder::came_back(page, answer);
+        }
     }
 }

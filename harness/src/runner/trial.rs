@@ -64,7 +64,7 @@ impl<'a> Trial<'a> {
         if let Some(said) = &report.said {
             (cases, reached) = (said.cases, said.reached);
         }
-        let mut notes = notes(&report, fate.verdict());
+        let (mut notes, answers) = (notes(&report, fate.verdict()), report.answers.clone());
         // That all cases together check nothing is no case's doing.
         let mut tried = report.tried.clone().filter(|_| !matches!(fate, Fate::Vacuous(_)));
         if fate.verdict().is_bad()
@@ -82,7 +82,7 @@ impl<'a> Trial<'a> {
                 Err(error) => notes.push(format!("it could not be made smaller: {error}")),
             }
         }
-        let mut entry = Entry { cases, reached, ms, notes, ..blank(self.claim, fate.verdict()) };
+        let mut entry = Entry { cases, reached, ms, notes, answers, ..blank(self.claim, fate.verdict()) };
         self.tell(&mut entry, fate, tried);
         if !entry.notes.iter().any(|note| note.starts_with(BESIDE)) {
             settle(&self.settings.known, &mut entry, &facts.host);
@@ -213,5 +213,6 @@ pub(crate) fn blank(claim: &Claim, verdict: Verdict) -> Entry {
         ms: 0.0,
         source: claim.source_texts(),
         notes: Vec::new(),
+        answers: Default::default(),
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! None of it needs KVM, but for the tests that say so; those are ignored where there is none.
 
+mod answers;
 mod cast;
 mod checks;
 mod crashes;
@@ -82,6 +83,7 @@ fn test_with_kvm(module: &str, name: &str, test: fn()) -> Trial {
 
 fn all() -> Vec<Trial> {
     [
+        answers::tests(),
         checks::tests(),
         crashes::tests(),
         descriptors::tests(),

@@ -4,12 +4,16 @@
 //! It is readable without JavaScript; the query box needs it, and understands the language of [`Query`](crate::Query).
 
 mod claim;
+mod plots;
+mod tried;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
 use askama::Template;
+
+use plots::{Plot, plots};
 
 use super::{Matrix, Row};
 use crate::outline::{self, area, counted, total_time};
@@ -32,6 +36,8 @@ struct Page {
     known: Vec<Reason>,
     legend: [(&'static str, &'static str); 9],
     areas: Vec<Area>,
+    /// What was really tried, rendered; empty where the records do not say.
+    tried: String,
     hosts: Vec<Host>,
     claims: Vec<Claim>,
 }
@@ -78,6 +84,7 @@ struct Host {
     facts: Vec<(&'static str, String)>,
     notes: Vec<String>,
     bars: Vec<Bar>,
+    plots: Vec<Plot>,
 }
 
 /// How long the claims of an area took.
@@ -97,24 +104,34 @@ impl Matrix<'_> {
 
     fn page(&self) -> askama::Result<Page> {
         let labels: Vec<_> = self.labels().iter().map(|label| plain::one_line(label)).collect();
-        let failing =
-            self.rows.iter().filter(|row| row.cells.iter().flatten().any(|entry| entry.is_failure()));
-        let mut failing: Vec<_> = failing.collect();
-        failing.sort_by_key(|row| std::cmp::Reverse(row.worst()));
+        let failing = self.rows_with(|entry| entry.is_failure());
+        // What the harness could not judge and what drifted are to be looked at too, behind what is broken.
+        let others = self.rows_with(|entry| entry.verdict == Verdict::Fault || entry.is_drift());
+        let others = others.into_iter().filter(|row| !failing.iter().any(|other| other.name == row.name));
+        let to_act_on: Vec<_> = failing.iter().copied().chain(others).collect();
         Ok(Page {
             style: STYLE,
             script: SCRIPT,
             headline: self.headline(failing.len()),
             summary: self.summary(),
-            failures: failing.iter().map(|row| self.claim(row, &labels)).collect::<Result<_, _>>()?,
+            failures: to_act_on.iter().map(|row| self.claim(row, &labels)).collect::<Result<_, _>>()?,
             changes: self.changes(&labels),
             known: self.known(),
             legend: legend(),
             areas: self.areas(),
+            tried: self.tried(&labels)?,
             hosts: self.columns.iter().zip(&labels).map(|((_, run), label)| host(run, label)).collect(),
             claims: self.rows.iter().map(|row| self.claim(row, &labels)).collect::<Result<_, _>>()?,
             labels,
         })
+    }
+
+    /// The claims that have such an entry in a column, the worst first.
+    fn rows_with(&self, is_such: impl Fn(&Entry) -> bool) -> Vec<&Row<'_>> {
+        let mut rows: Vec<_> =
+            self.rows.iter().filter(|row| row.cells.iter().flatten().any(|entry| is_such(entry))).collect();
+        rows.sort_by_key(|row| std::cmp::Reverse(row.worst()));
+        rows
     }
 
     /// What happened, in one sentence.
@@ -135,11 +152,29 @@ impl Matrix<'_> {
     }
 
     fn summary(&self) -> Vec<String> {
+        let mut lines = self.outcome();
+        match self.rows_with(|entry| entry.verdict == Verdict::Fault).len() {
+            0 => {}
+            faults => lines.push(format!(
+                "Nothing can be said of {}: the harness or a host broke.",
+                counted(faults, "claim")
+            )),
+        }
+        match self.rows_with(|entry| entry.is_drift()).len() {
+            0 => {}
+            drifted => {
+                lines.push(format!("{} that only observation promises drifted.", counted(drifted, "claim")))
+            }
+        }
+        lines
+    }
+
+    fn outcome(&self) -> Vec<String> {
         match self.columns.as_slice() {
             [] => Vec::new(),
             [(_, run)] => vec![run.host.summary(), outline::totals(run)],
             _ => {
-                let known = self.rows.iter().filter(|row| row.deviates()).count();
+                let known = self.rows_with(|entry| is_wrong(entry) == Some(true)).len();
                 vec![format!(
                     "{} do not have the same verdict everywhere; {} somewhere.",
                     counted(self.differing().len(), "claim"),
@@ -152,21 +187,25 @@ impl Matrix<'_> {
         }
     }
 
-    /// What becomes wrong, and then what becomes right, between neighbouring columns of the same processor.
+    /// What becomes wrong, and then what becomes right, between columns of the same processor, each and the last before it that says
+    /// something of the claim.
     fn changes(&self, labels: &[String]) -> Vec<Change> {
         let mut processors: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
         for (column, (_, run)) in self.columns.iter().enumerate() {
             let cpu = &run.host.cpu;
             processors.entry((&cpu.vendor, &cpu.model)).or_default().push(column);
         }
-        let neighbours: Vec<(usize, usize)> = processors
-            .values()
-            .flat_map(|columns| columns.iter().copied().zip(columns.iter().copied().skip(1)))
-            .collect();
         let (mut broke, mut repaired) = (Vec::new(), Vec::new());
         for row in &self.rows {
-            for &(before, after) in &neighbours {
-                let (Some(old), Some(new)) = (row.cells[before], row.cells[after]) else { continue };
+            let speaking = |columns: &Vec<usize>| -> Vec<(usize, &Entry)> {
+                let cells = columns.iter().filter_map(|&column| Some((column, row.cells[column]?)));
+                cells.filter(|(_, entry)| is_wrong(entry).is_some()).collect()
+            };
+            let neighbours = processors
+                .values()
+                .map(speaking)
+                .flat_map(|cells| cells.windows(2).map(|pair| (pair[0], pair[1])).collect::<Vec<_>>());
+            for ((before, old), (after, new)) in neighbours {
                 let (list, wrong, word) = match (is_wrong(old), is_wrong(new)) {
                     (Some(false), Some(true)) => (&mut broke, new, "breaks"),
                     (Some(true), Some(false)) => (&mut repaired, old, "is repaired"),
@@ -280,5 +319,6 @@ fn host(run: &Run, label: &str) -> Host {
         facts: run.host.facts(),
         notes: run.notes.iter().map(|note| plain::clipped(&plain::one_line(note), plain::LONG)).collect(),
         bars: times.iter().map(bar).collect(),
+        plots: plots(run),
     }
 }

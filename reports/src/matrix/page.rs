@@ -133,9 +133,15 @@ fn list(seen: BTreeSet<String>) -> String {
 /// A release up to where a distribution's own words begin, and the processor behind it.
 fn short(name: &str) -> String {
     let (release, processor) = name.split_once(' ').unwrap_or((name, ""));
-    let end = release
-        .find('+')
-        .or_else(|| release.find(|c: char| c.is_alphabetic()).map(|at| at.saturating_sub(1)));
+    // A release candidate is not the release.
+    let candidate = release.find("-rc").map(|at| at + "-rc".len());
+    let from = candidate.unwrap_or(0);
+    let own_words = |c: char| if candidate.is_some() { !c.is_ascii_digit() } else { c.is_alphabetic() };
+    let end = release.get(from..).and_then(|rest| rest.find(own_words)).map(|at| from + at);
+    let end = match candidate {
+        Some(_) => end,
+        None => release.find('+').or(end.map(|at| at.saturating_sub(1))),
+    };
     let version =
         release.get(..end.unwrap_or(release.len())).filter(|version| !version.is_empty()).unwrap_or(release);
     format!("{version} {processor}").trim_end().to_owned()

@@ -5,7 +5,7 @@ use std::io;
 
 use super::{Group, Matrix, SHORT, told};
 use crate::outline::{self, counted};
-use crate::plain;
+use crate::{Coverage, Interface, plain};
 
 /// How many claims of a group are named.
 const SOME: usize = 5;
@@ -33,7 +33,8 @@ impl Matrix<'_> {
         for row in bad {
             writeln!(out, "  {}  {}", plain::one_line(row.name), told(row.cells.first().copied().flatten()))?;
         }
-        Ok(())
+        let interface = Interface::shipped().map_err(io::Error::other)?;
+        Coverage::of(interface, self.columns.iter().map(|(_, run)| *run)).write_text(out)
     }
     /// What could not be tried everywhere, by what was lacking where, each time with some of the claims.
     fn write_lacking(&self, out: &mut dyn io::Write) -> io::Result<()> {

@@ -34,6 +34,7 @@ pub(crate) fn entry(name: &str, verdict: Verdict) -> Entry {
         ms: 12.5,
         source: vec!["api.rst 4.1".to_owned()],
         notes: Vec::new(),
+        answers: Default::default(),
     }
 }
 
@@ -133,6 +134,7 @@ pub(crate) fn hostile() -> Run {
             ms: f64::MAX,
             source: vec![HOSTILE.to_owned(), String::new()],
             notes: vec![HOSTILE.to_owned()],
+            answers: Default::default(),
         }
     });
     let host = Host {

@@ -3,7 +3,7 @@
 
 use std::process::{Command, Stdio};
 
-use reports::{Host, Matrix, Run, Verdict};
+use reports::{Entry, Host, Matrix, Run, Verdict};
 use rstest::rstest;
 
 use crate::fixture::{self, HOSTILE};
@@ -50,6 +50,35 @@ fn what_broke_between_two_kernels_is_told() {
     );
     let page = side_by_side(&[("6.12.48-cloud-amd64", &new), ("6.1.0-1-cloud-amd64", &old)]);
     assert!(page.contains("is repaired between 6.12.48 and 6.1.0-1"), "{page}");
+}
+
+#[test]
+fn what_could_not_be_judged_is_told_and_not_called_well() {
+    let faulted =
+        Run::new(fixture::host(), vec![fixture::because("a::b", Verdict::Fault, "out of memory")], vec![]);
+    let page = rendered("html", &faulted);
+    assert!(page.contains("Nothing can be said of 1 claim: the harness or a host broke."), "{page}");
+    assert!(!page.contains("Nothing: every claim held"), "{page}");
+}
+
+#[test]
+fn what_broke_behind_a_column_that_says_nothing_is_told() {
+    let run = |verdict| Run::new(fixture::host(), vec![fixture::entry("a::b", verdict)], vec![]);
+    let (old, between, new) = (run(Verdict::Pass), run(Verdict::Skip), run(Verdict::Fail));
+    let page = side_by_side(&[("6.1", &old), ("6.12", &between), ("6.18", &new)]);
+    assert!(page.contains("breaks between 6.1 and 6.18"), "{page}");
+}
+
+#[test]
+fn a_witness_is_shown_of_the_columns_that_saw_it() {
+    let run = |seen| {
+        let why = Some("it is known".to_owned());
+        let entry = Entry { why, ..fixture::saw("a::b", Verdict::Known, seen) };
+        Run::new(fixture::host(), vec![entry], vec![])
+    };
+    let (one, other) = (run("13"), run("14"));
+    let page = side_by_side(&[("6.1", &one), ("6.12", &other)]);
+    assert!(page.contains("The witness on 6.1<") && page.contains("The witness on 6.12<"), "{page}");
 }
 
 #[test]

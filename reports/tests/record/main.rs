@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "the functions that tests share are tests too")]
 
 mod changes;
+mod coverage;
 mod fixture;
 mod formats;
 mod html;

@@ -2,3 +2,4 @@
 
 mod bare;
 mod boot;
+mod exits;

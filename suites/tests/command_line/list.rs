@@ -82,6 +82,7 @@ fn how_a_claim_fared_is_told_of_each_run() {
             ms: 1.0,
             source: vec!["api.rst 4.1 KVM_GET_API_VERSION".to_owned()],
             notes: vec![],
+            answers: None,
         };
         let place = places.path().join(name);
         fs::create_dir(&place).unwrap();

@@ -66,8 +66,7 @@ impl Matrix<'_> {
         }
         let mut witnesses: Vec<Witness> = Vec::new();
         for (_, _, columns) in row.reasons() {
-            let first = columns.first().and_then(|&column| row.cells[column]);
-            if let Some(witness) = first.and_then(|entry| entry.witness.as_ref()) {
+            for (witness, columns) in alike(row, &columns) {
                 witnesses.push(witnessed(witness, on(&columns)));
             }
         }
@@ -102,6 +101,19 @@ impl Matrix<'_> {
             _ => columns.iter().map(|&column| labels[column].as_str()).collect::<Vec<_>>().join(", "),
         }
     }
+}
+
+/// The witnesses of these columns, each with the columns that saw the same.
+fn alike<'a>(row: &Row<'a>, columns: &[usize]) -> Vec<(&'a crate::Witness, Vec<usize>)> {
+    let mut alike: Vec<(&crate::Witness, Vec<usize>)> = Vec::new();
+    for &column in columns {
+        let Some(witness) = row.cells[column].and_then(|entry| entry.witness.as_ref()) else { continue };
+        match alike.iter_mut().find(|(other, _)| other.seen == witness.seen) {
+            Some((_, columns)) => columns.push(column),
+            None => alike.push((witness, vec![column])),
+        }
+    }
+    alike
 }
 
 fn witnessed(witness: &crate::Witness, on: String) -> Witness {

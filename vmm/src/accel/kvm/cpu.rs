@@ -19,6 +19,7 @@ use super::kick::{KvmKick, handle_signal};
 use super::reset;
 use super::shown::Shown;
 use super::trace::{of_cpu, told};
+use super::watcher;
 use crate::IrqChip;
 use crate::accel::{AccelError, Cpu, CpuError, Exit, Kick};
 use crate::clock::Nanos;
@@ -156,6 +157,9 @@ impl Cpu for KvmCpu {
         }
         let found = self.enter()?;
         let run = self.fd.get_kvm_run();
+        if !matches!(found, Found::Kicked) {
+            watcher::show(run);
+        }
         left((run.cr8 & 0xf) as u8, run.apic_base);
         Ok(match found {
             // SAFETY: here and in the three below: the data lies in the mapping of the run page, which lives as long as `self`, out

@@ -9,5 +9,10 @@ mod shown;
 mod system;
 mod trace;
 mod vm;
+mod watcher;
 
 pub use system::open_device;
+pub use watcher::EXIT_WATCHERS;
+
+/// The run page, as watchers of exits are shown it.
+pub use kvm_bindings::kvm_run as RunPage;
