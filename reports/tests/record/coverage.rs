@@ -21,7 +21,7 @@ pub(crate) fn answers(commands: &[(&str, &str, &[&str])]) -> Answers {
 }
 
 /// What a claim asked that runs a guest.
-fn running() -> Answers {
+pub(crate) fn running() -> Answers {
     let exits = Exits { times: 3, fastest_ns: Some(1800) };
     Answers {
         enabled: BTreeSet::from(["KVM_CAP_EXIT_HYPERCALL".to_owned()]),
@@ -60,6 +60,11 @@ pub(crate) fn recorded() -> Run {
         claim("c::is_refused", Verdict::Pass, small),
         claim("d::sends_everything", Verdict::Pass, everything()),
     ])
+}
+
+/// Another, in which a claim set the clock and nothing else was tried.
+pub(crate) fn recorded_elsewhere() -> Run {
+    run(vec![claim("a::runs", Verdict::Pass, answers(&[("vm", "KVM_SET_CLOCK", &["ok"])]))])
 }
 
 fn state(run: &Run, descriptor: &str, name: &str, error: Option<&str>) -> State {

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use reports::{Entry, Host, Matrix, Run, Verdict};
 use rstest::rstest;
 
+use crate::coverage;
 use crate::fixture::{self, HOSTILE};
 use crate::formats::rendered;
 
@@ -108,6 +109,50 @@ fn nothing_is_fetched() {
     }
 }
 
+#[test]
+fn what_was_tried_is_mapped() {
+    let (first, second) = (coverage::recorded(), coverage::recorded_elsewhere());
+    let page = side_by_side(&[("6.1.0-1-cloud-amd64", &first), ("6.12.48-cloud-amd64", &second)]);
+    let (_, tried) = page.split_once("<section id=\"tried\"").unwrap();
+    let (tried, _) = tried.split_once("<section id=\"hosts\"").unwrap();
+    for shown in [
+        // On each kernel, together, in sweeps alone, out of reach.
+        "<th scope=\"row\">descriptor-command pairs</th><td>119</td><td>3</td><td>1</td><td>4</td><td>115</td>",
+        "<span class=\"v pass\" title=\"seen by a claim that passed\">✓ EEXIST</span>",
+        "<span class=\"v known\" title=\"seen in sweeps alone\">≈ success</span>",
+        "<span class=\"v fault\" title=\"seen in claims alone that did not pass\">? eexist</span>",
+        "<span class=\"v none\" title=\"not seen\">– einval</span>",
+        "title=\"out of reach: documented for too many entries, which KVM clamps instead\">× ENOMEM</span>",
+        "<span class=\"v pass\" title=\"seen by a claim that passed\">✓ EXIT_HYPERCALL</span>",
+        "<code>KVM_EXIT_HLT</code></th><td class=\"pass\">3</td><td class=\"none\">–</td>",
+        "<code>KVM_EXIT_TDX</code> <small>needs TDX</small></th><td class=\"skip\">×</td>",
+        "<th scope=\"row\" class=\"sub\"><code>KVM_RUN_X86_SMM</code>",
+    ] {
+        assert!(tried.contains(shown), "no {shown} in {tried}");
+    }
+}
+
+#[test]
+fn what_took_long_is_plotted() {
+    let page = rendered("html", &coverage::recorded());
+    let (_, hosts) = page.split_once("<section id=\"hosts\"").unwrap();
+    for title in ["Time per claim", "Exit latencies"] {
+        assert!(hosts.contains(&format!("<h3>{title}</h3>")), "no {title} in {hosts}");
+    }
+    assert!(!hosts.contains("Cases per property"), "none of these claims has more than one case");
+    assert!(hosts.contains("<th scope=\"row\">10 to 30 ms</th><td>4</td>"), "{hosts}");
+    assert!(hosts.contains("<th scope=\"row\">HLT</th><td>1.8 µs to 1.8 µs</td>"), "{hosts}");
+    let page = rendered("html", &fixture::run());
+    assert!(page.contains("<h3>Cases per property</h3>") && !page.contains("Exit latencies"), "{page}");
+}
+
+#[test]
+fn the_maps_open_in_a_browser() {
+    let Some(page) = in_browser(&rendered("html", &coverage::recorded()), "tried") else { return };
+    let (_, tried) = page.split_once("<section id=\"tried\"").unwrap();
+    assert_eq!(tried.split_once("</section>").unwrap().0.matches("<details").count(), 4 + 2);
+}
+
 /// A run with as many claims as nobody has yet, every tenth skipped, and some known.
 fn large(release: &str) -> Run {
     let entry = |number: usize| {
@@ -115,7 +160,7 @@ fn large(release: &str) -> Run {
         match number % 50 {
             0 => fixture::saw(&name, Verdict::Known, "0x1234"),
             n if n % 10 == 1 => fixture::because(&name, Verdict::Skip, "needs KVM_CAP_SOMETHING"),
-            _ => fixture::entry(&name, Verdict::Pass),
+            _ => reports::Entry { answers: coverage::running(), ..fixture::entry(&name, Verdict::Pass) },
         }
     };
     Run::new(Host { release: release.into(), ..fixture::host() }, (0..1500).map(entry).collect(), vec![])

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use reports::{Entry, Host, JOURNAL, Journal, Verdict};
+use reports::{Entry, Host, JOURNAL, Journal, Run, Verdict};
 
-use crate::assay::{CLAIM, FIXED, assay};
+use crate::assay::{CLAIM, FIXED, assay, whole};
 
 fn names(query: &[&str]) -> Vec<String> {
     let said = assay(["list", "--names"].iter().chain(query));
@@ -82,7 +82,7 @@ fn how_a_claim_fared_is_told_of_each_run() {
             ms: 1.0,
             source: vec!["api.rst 4.1 KVM_GET_API_VERSION".to_owned()],
             notes: vec![],
-            answers: None,
+            answers: Default::default(),
         };
         let place = places.path().join(name);
         fs::create_dir(&place).unwrap();
@@ -97,4 +97,27 @@ fn how_a_claim_fared_is_told_of_each_run() {
     assert!(said.printed().ends_with(expected), "{}", said.out);
     let said = assay(["explain", FIXED, "--run", "/nowhere"]);
     assert!(said.sentence(2).contains("/nowhere"), "{}", said.err);
+}
+
+#[test]
+fn what_a_run_did_not_reach_is_named() {
+    let Some((_, out)) = whole() else { return };
+    let said = assay(["list".as_ref(), "--untried".as_ref(), out.path().as_os_str()]);
+    let lines: Vec<_> = said.printed().lines().collect();
+    assert!(lines[0].starts_with("descriptor-command pairs: ") && lines[0].ends_with(" of 119 not tried"));
+    // Claims of one area begin with a VM here and there, and none of them runs a guest under TDX.
+    assert!(!lines.contains(&"  system  KVM_GET_API_VERSION"), "{lines:?}");
+    let tdx = lines.iter().find(|line| line.starts_with("  KVM_EXIT_TDX ")).unwrap();
+    assert!(tdx.ends_with("  out of reach: needs TDX"), "{tdx}");
+}
+
+#[test]
+fn a_record_that_says_nothing_of_what_was_asked_names_nothing() {
+    let out = tempfile::tempdir().unwrap();
+    let record = out.path().join("run.json");
+    let older = Run::new(Default::default(), vec![], vec![]);
+    fs::write(&record, serde_json::to_vec(&older).unwrap()).unwrap();
+    let said = assay(["list".as_ref(), "--untried".as_ref(), record.as_os_str()]);
+    let expected = "these records do not say what the kernel was asked: make them again with this version";
+    assert_eq!(said.sentence(4), expected);
 }

@@ -41,6 +41,11 @@ fn eight_parts_make_the_run_in_one() {
         run.claims.iter().map(|entry| (entry.name.clone(), entry.verdict)).collect()
     };
     assert_eq!(told(&run(&merged)), told(&run(one.path())));
+    // The parts asked the kernel together what the whole did.
+    let asked = |run: &Run| -> Vec<_> {
+        run.claims.iter().map(|entry| (entry.name.clone(), entry.answers.commands.clone())).collect()
+    };
+    assert_eq!(asked(&run(&merged)), asked(&run(one.path())));
     assert_eq!(run(&merged).part, None);
     let said = report(1..=PARTS - 1);
     assert_eq!(said.sentence(2), "cannot merge: part 8 of 8 is missing; name its record too");
