@@ -33,7 +33,7 @@ macro_rules! travels {
 }
 
 travels! {
-    straight, Straight, User, "Straight-line integer code goes on in a fresh vCPU as if nothing had happened, by any way to save it";
+    straight, Straight, User, "What is set up to run straight-line integer code runs it in a fresh vCPU just as well, by any way to save it";
     operands, Operands, User, "Integer code with operands in MMIO goes on in a fresh vCPU after any exit as if nothing had happened";
     strings, Strings, User, "String instructions on MMIO go on in a fresh vCPU amid their repetitions as if nothing had happened";
     atomics, Atomics, User, "Instructions that modify MMIO go on in a fresh vCPU after any exit as if nothing had happened";
