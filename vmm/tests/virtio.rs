@@ -258,6 +258,28 @@ fn a_device_goes_on_from_its_state() {
 }
 
 #[test]
+fn a_reset_of_the_machine_makes_it_as_it_was() {
+    let (board, _) = with_disk(false);
+    let fresh = board.state();
+    let mut driver = Driver::start(&board, 0, 0);
+    driver.hand_over(0, &[Own(&header(FLUSH, 0)), Room(1)]);
+    assert_ne!(board.state(), fresh);
+    board.bus.reset();
+    assert_eq!(board.state(), fresh);
+    assert_eq!(board.seen(), [(SLOTS[0].gsi, true), (SLOTS[0].gsi, false)]);
+}
+
+#[test]
+fn what_a_driver_that_cannot_flush_has_written_is_kept_at_once() {
+    let board = Board::with(&["virtio-blk"]);
+    let flushes = |without| {
+        drop(Driver::start(&board, 0, without));
+        board.state()["model"]["flushes"].clone()
+    };
+    assert_eq!((flushes(0), flushes(1 << 9)), (true.into(), false.into()));
+}
+
+#[test]
 fn registers_are_accessed_by_words_alone_and_the_configuration_by_any() {
     let (board, _) = with_disk(false);
     let base = u64::from(SLOTS[0].address);

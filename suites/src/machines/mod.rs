@@ -2,3 +2,5 @@
 
 mod bare;
 mod boot;
+mod guest_init;
+mod linux;
