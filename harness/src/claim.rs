@@ -73,6 +73,13 @@ impl Claim {
         self.sources.iter().map(Source::to_string).collect()
     }
 
+    /// How many times the clock of other claims it has.
+    pub(crate) fn patience(&self) -> u32 {
+        let factor =
+            |need: &Need| if let Need::Time(factor) = need { Some((*factor).clamp(1, 8)) } else { None };
+        self.needs.iter().find_map(factor).unwrap_or(1)
+    }
+
     /// What it needs, as text.
     pub fn need_texts(&self) -> Vec<String> {
         self.needs.iter().map(Need::to_string).collect()

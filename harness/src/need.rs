@@ -6,6 +6,7 @@ use reports::KernelRange;
 
 use crate::host::Facts;
 use crate::kvm::Cap;
+use crate::lab::GuestKernel;
 
 /// What a host must have.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +31,10 @@ pub enum Need {
     Lab,
     /// To be in a machine that is emulated by a program of this name; where that is not so, or nobody knows, this is not met.
     Emulator(&'static str),
+    /// A Linux kernel to boot as a guest, with modules for virtio: the lab brings its own.
+    GuestKernel,
+    /// So many times the clock of other claims, at most eight: it waits for something that takes long.
+    Time(u32),
     /// Not this.
     Not(&'static Need),
     /// One of these.
@@ -56,6 +61,8 @@ impl Need {
             Self::Emulator(name) => {
                 host.emulator.as_deref().is_some_and(|emulator| emulator.starts_with(name))
             }
+            Self::GuestKernel => GuestKernel::find().is_some(),
+            Self::Time(_) => true,
             Self::Not(need) => !need.is_met(facts),
             Self::Any(needs) => needs.iter().any(|need| need.is_met(facts)),
         }
@@ -75,6 +82,8 @@ impl fmt::Display for Need {
             Self::Compat32 => f.write_str("the kernel's entry for 32-bit programs"),
             Self::Lab => f.write_str("to be in the lab"),
             Self::Emulator(name) => write!(f, "to be emulated by {name}"),
+            Self::GuestKernel => f.write_str("a Linux kernel to boot as a guest, which the lab has"),
+            Self::Time(factor) => write!(f, "{factor} times the time of other claims"),
             Self::Not(need) => write!(f, "not {need}"),
             Self::Any(needs) => {
                 let needs: Vec<_> = needs.iter().map(ToString::to_string).collect();

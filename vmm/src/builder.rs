@@ -5,11 +5,13 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::accel::{AccelError, Hypervisor, InAccel};
+use crate::acpi::{Described, Tables};
+use crate::devices::virtio::{self, SLOTS, Slot};
 use crate::irq::Chips;
 use crate::machine::Parts;
 use crate::{
-    Bus, Device, DeviceClass, IrqChip, Machine, MemoryError, Ram, Region, RegionError, Wires, device_class,
-    device_classes,
+    Bus, Device, DeviceClass, Disk, IrqChip, ItemsError, Machine, MemoryError, Ram, Region, RegionError,
+    Wires, device_class, device_classes,
 };
 
 /// Why a machine cannot be built.
@@ -24,16 +26,26 @@ pub enum BuildError {
     /// Its accel.
     #[error(transparent)]
     Accel(#[from] AccelError),
+    /// What firmware is told.
+    #[error(transparent)]
+    Items(#[from] ItemsError),
     /// There is no such device model.
     #[error("make a device \"{name}\": there is {}", names())]
     NoDevice {
         /// What was asked for.
         name: String,
     },
+    /// There is no slot left for another virtio device.
+    #[error("add another {name}: there may be {} virtio devices", SLOTS.len())]
+    NoSlot {
+        /// What was asked for.
+        name: String,
+    },
 }
 
 fn names() -> String {
-    device_classes().iter().map(|class| class.name).collect::<Vec<_>>().join(", ")
+    let devices = device_classes().into_iter().map(|class| class.name);
+    devices.chain(virtio::model_classes().into_iter().map(|class| class.name)).collect::<Vec<_>>().join(", ")
 }
 
 /// A machine in the making: RAM, a bus that devices are put on, and how many vCPUs there will be.
@@ -44,6 +56,8 @@ pub struct Builder {
     asked_for: IrqChip,
     irqchip: IrqChip,
     has_timer: bool,
+    has_acpi: bool,
+    virtio: Vec<Slot>,
 }
 
 impl Builder {
@@ -62,7 +76,16 @@ impl Builder {
     ) -> Result<Self, BuildError> {
         let wires = Wires::new(Ram::new(ram)?, hypervisor.clock(), cpus);
         let bus = Bus::with_map(wires.ram.clone(), Arc::clone(&wires.map));
-        Ok(Self { hypervisor, bus, wires, asked_for: irqchip, irqchip: IrqChip::None, has_timer: false })
+        Ok(Self {
+            hypervisor,
+            bus,
+            wires,
+            asked_for: irqchip,
+            irqchip: IrqChip::None,
+            has_timer: false,
+            has_acpi: false,
+            virtio: Vec::new(),
+        })
     }
 
     /// Lets it have so many vCPUs.
@@ -101,6 +124,12 @@ impl Builder {
         self.has_timer
     }
 
+    /// Has operating systems and firmware told of its processors and devices in ACPI's tables.
+    pub fn acpi(mut self) -> Self {
+        self.has_acpi = true;
+        self
+    }
+
     /// Puts a device of its maker's own on the bus.
     pub fn device(
         mut self,
@@ -114,6 +143,9 @@ impl Builder {
 
     /// Puts a device of the model that is called `name` on the bus, where a PC has it.
     pub fn model(self, name: &str) -> Result<Self, BuildError> {
+        if virtio::model_class(name).is_some() {
+            return self.virtio(name);
+        }
         let class = class(name)?;
         self.put(class, name, class.regions)
     }
@@ -121,6 +153,23 @@ impl Builder {
     /// Puts a device of the model that is called `name` on the bus, but somewhere else, and calls it otherwise.
     pub fn model_at(self, name: &str, called: &str, regions: &[Region]) -> Result<Self, BuildError> {
         self.put(class(name)?, called, regions)
+    }
+
+    /// Adds a virtio device of the model that is called `name`, in the next slot for one.
+    pub fn virtio(mut self, name: &str) -> Result<Self, BuildError> {
+        let name_of = || name.to_owned();
+        let class = virtio::model_class(name).ok_or_else(|| BuildError::NoDevice { name: name_of() })?;
+        let number = self.virtio.len();
+        let slot = *SLOTS.get(number).ok_or_else(|| BuildError::NoSlot { name: name_of() })?;
+        self.virtio.push(slot);
+        let (device, region) = virtio::in_slot((class.make)(&self.wires), slot, &self.wires);
+        self.device(&format!("{name}@{number}"), device, &[region])
+    }
+
+    /// Adds a disk as a virtio device.
+    pub fn disk(self, disk: Disk) -> Result<Self, BuildError> {
+        self.wires.disks.add(disk);
+        self.virtio("virtio-blk")
     }
 
     fn put(self, class: &DeviceClass, called: &str, regions: &[Region]) -> Result<Self, BuildError> {
@@ -137,6 +186,10 @@ impl Builder {
     pub fn build(mut self) -> Result<Machine, BuildError> {
         self.wires.map.listen(self.hypervisor.listener(&self.wires.ram))?;
         let count = self.wires.cpus;
+        let acpi = self.has_acpi.then(|| Tables::of(Described { cpus: count, virtio: self.virtio }));
+        if let Some(tables) = &acpi {
+            tables.offer(&self.wires.items)?;
+        }
         let cpus: Result<Vec<_>, _> = (0..count).map(|id| self.hypervisor.create_cpu(id, count)).collect();
         Ok(Machine::new(Parts {
             cpus: cpus?,
@@ -144,6 +197,7 @@ impl Builder {
             bus: self.bus,
             wires: self.wires,
             irqchip: self.irqchip,
+            acpi,
         }))
     }
 }

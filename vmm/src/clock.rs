@@ -69,6 +69,11 @@ impl Clock {
         self.now()
     }
 
+    /// Whether it stands still until it is told to go on.
+    pub(crate) fn is_stepped(&self) -> bool {
+        matches!(self.0.time, Time::Stepped(_))
+    }
+
     /// Has every device polled at this time, if not before.
     pub fn wake_at(&self, time: Nanos) {
         if self.0.alarm.fetch_min(time, Ordering::SeqCst) > time

@@ -52,6 +52,11 @@ impl Console {
         self.lock().typed.pop_front()
     }
 
+    /// Whether there is another byte that was typed.
+    pub fn has_typed(&self) -> bool {
+        !self.lock().typed.is_empty()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::devices::fw_cfg::Items;
 use crate::irq::{Chips, Interrupts};
 use crate::map::Map;
-use crate::{Console, Power, Ram, Region};
+use crate::{Console, Disks, Entropy, Power, Ram, Region};
 
 /// Every device model that is linked in, in no order; [`device_classes`] sorts them.
 #[linkme::distributed_slice]
@@ -37,6 +37,12 @@ pub struct Wires {
     pub console: Console,
     /// What is at the other end of each serial port.
     pub serial: [Console; 4],
+    /// What is at the other end of a virtio console.
+    pub hvc: Console,
+    /// The disks that no device has yet.
+    pub disks: Disks,
+    /// Where it has random bytes from.
+    pub entropy: Entropy,
     /// Where it ends the machine.
     pub power: Power,
     /// Where it has the time from, and who wakes it.
@@ -61,6 +67,9 @@ impl Wires {
         Self {
             console: Console::default(),
             serial: Default::default(),
+            hvc: Console::default(),
+            disks: Disks::default(),
+            entropy: Entropy::of(&clock),
             power: Power::default(),
             chips: Arc::new(Chips::new(cpus, clock.clone())),
             interrupts: Interrupts::default(),

@@ -22,6 +22,7 @@
 compile_error!("this virtual machine runs PCs with KVM: it is built for x86_64 Linux only");
 
 pub mod accel;
+mod acpi;
 pub mod boot;
 mod builder;
 mod bus;
@@ -30,6 +31,8 @@ mod command;
 mod console;
 mod device;
 mod devices;
+mod disk;
+mod entropy;
 pub mod irq;
 mod machine;
 mod machines;
@@ -48,6 +51,9 @@ pub use command::boot as boot_command;
 pub use console::Console;
 pub use device::{Access, DEVICES, Device, DeviceClass, StateError, Wires, device_class, device_classes};
 pub use devices::fw_cfg::{Items, ItemsError};
+pub use devices::virtio;
+pub use disk::{Disk, DiskError, Disks};
+pub use entropy::Entropy;
 pub use irq::IrqChip;
 pub use machine::{MACHINES, Machine, MachineClass, MachineError, Stop, machine_class, machine_classes};
 pub use main_loop::{Filter, Input};

@@ -6,6 +6,7 @@ use std::thread;
 use thiserror::Error;
 
 use crate::accel::{AccelError, Cpu, CpuError, Hypervisor, Kick};
+use crate::acpi::Tables;
 use crate::clock::Clock;
 use crate::irq::Wake;
 use crate::main_loop::Loop;
@@ -66,6 +67,7 @@ pub struct Machine {
     wires: Wires,
     irqchip: IrqChip,
     inputs: Vec<Input>,
+    acpi: Option<Tables>,
 }
 
 /// What a machine is made of.
@@ -75,6 +77,7 @@ pub(crate) struct Parts {
     pub(crate) bus: Bus,
     pub(crate) wires: Wires,
     pub(crate) irqchip: IrqChip,
+    pub(crate) acpi: Option<Tables>,
 }
 
 /// Ends the run of a machine from outside.
@@ -86,12 +89,12 @@ pub struct Stop {
 
 impl Machine {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { cpus, hypervisor, bus, wires, irqchip } = parts;
+        let Parts { cpus, hypervisor, bus, wires, irqchip, acpi } = parts;
         let attentions: Vec<_> =
             cpus.iter().enumerate().map(|(id, cpu)| Arc::new(Attention::new(id, cpu.kick()))).collect();
         let wakes = attentions.iter().map(|attention| Arc::<Attention>::clone(attention) as Arc<dyn Wake>);
         wires.chips.set_wakes(wakes.collect());
-        Self { cpus, attentions, hypervisor, bus, wires, irqchip, inputs: Vec::new() }
+        Self { cpus, attentions, hypervisor, bus, wires, irqchip, inputs: Vec::new(), acpi }
     }
 
     /// Its RAM.
@@ -122,6 +125,11 @@ impl Machine {
     /// Where its interrupt controllers are.
     pub fn irqchip(&self) -> IrqChip {
         self.irqchip
+    }
+
+    /// What its firmware would tell of it, if there is anything.
+    pub(crate) fn acpi(&self) -> Option<&Tables> {
+        self.acpi.as_ref()
     }
 
     /// Types what comes from somewhere into a console, while the machine runs.

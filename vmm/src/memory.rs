@@ -124,6 +124,11 @@ impl Ram {
             .collect()
     }
 
+    /// The memory, as the crates for virtual machines know it.
+    pub(crate) fn guest(&self) -> &GuestMemoryMmap<AtomicBitmap> {
+        &self.memory
+    }
+
     /// Takes a page from the page tables that the accel keeps for the guest, so that its next access there faults anew. Without any
     /// RAM there, nothing happens.
     pub(crate) fn fault_anew(&self, address: u64) {

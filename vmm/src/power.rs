@@ -17,6 +17,8 @@ pub enum End {
     },
     /// The guest asked for a reset, or its processor shut down.
     Reset,
+    /// The guest has switched the power off.
+    PoweredOff,
     /// The guest says that it has panicked.
     Panicked,
     /// Somebody outside asked for it.

@@ -5,7 +5,7 @@ mod board;
 
 use board::Board;
 use proptest::prelude::*;
-use vmm::{Region, Space, device_classes};
+use vmm::{Region, Space};
 
 /// One thing that a guest or the world does.
 #[derive(Clone, Debug)]
@@ -79,26 +79,26 @@ proptest! {
 
     #[test]
     fn no_device_minds(deeds in proptest::collection::vec(deed(), 1..60)) {
-        for class in device_classes() {
-            let board = Board::with(&[class.name]);
+        for (name, regions) in Board::all() {
+            let board = Board::with(&[name]);
             for deed in &deeds {
-                does(&board, class.name, class.regions, deed);
+                does(&board, name, &regions, deed);
             }
         }
     }
 
     #[test]
     fn no_state_breaks_a_device(deeds in proptest::collection::vec(deed(), 1..20), other in "[0-9a-z\\[\\]{}:,\"]{0,20}") {
-        for class in device_classes() {
-            let board = Board::with(&[class.name]);
+        for (name, regions) in Board::all() {
+            let board = Board::with(&[name]);
             if let Ok(state) = serde_json::from_str(&other) {
                 let before = board.state();
-                if board.bus.load(class.name, state).is_err() {
-                    assert_eq!(board.state(), before, "{} refuses and stays as it is", class.name);
+                if board.bus.load(name, state).is_err() {
+                    assert_eq!(board.state(), before, "{} refuses and stays as it is", name);
                 }
             }
             for deed in &deeds {
-                does(&board, class.name, class.regions, deed);
+                does(&board, name, &regions, deed);
             }
         }
     }
@@ -106,10 +106,10 @@ proptest! {
 
 #[test]
 fn a_reset_makes_every_device_as_it_was() {
-    for class in device_classes() {
-        let board = Board::with(&[class.name]);
+    for (name, regions) in Board::all() {
+        let board = Board::with(&[name]);
         let fresh = board.state();
-        for region in class.regions {
+        for region in &regions {
             let (space, first) = (region.space(), region.first());
             for offset in 0..region.length().min(64) {
                 board.bus.write(space, first + offset, &[0x5a]);
@@ -117,6 +117,6 @@ fn a_reset_makes_every_device_as_it_was() {
             }
         }
         board.bus.reset();
-        assert_eq!(board.state(), fresh, "{}", class.name);
+        assert_eq!(board.state(), fresh, "{}", name);
     }
 }

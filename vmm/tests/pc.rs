@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use rstest::rstest;
-use vmm::boot::{Boot, File, load};
+use vmm::boot::{Boot, Entry, File, load};
 use vmm::{Builder, End, IrqChip, Limit, Machine, accel, machine_class};
 
 const LOAD: u32 = 0x10_0000;
@@ -21,7 +21,7 @@ fn kernel(flags: u32, code: &[u8]) -> File {
 }
 
 fn boot(code: &[u8]) -> Boot {
-    Boot { kernel: kernel(0, code), initrd: None, append: "one two".to_owned() }
+    Boot { kernel: kernel(0, code), initrd: None, append: "one two".to_owned(), entry: Entry::Best }
 }
 
 /// A PC with what tests need of it; none, with the reason printed, where there is no KVM.
@@ -189,14 +189,14 @@ fn what_a_guest_writes_to_is_noted() {
 
 #[rstest]
 #[case::empty(&[], "boot kernel: it is empty")]
-#[case::text(b"#!/bin/sh", "boot kernel: it has no Multiboot header and is no ELF file")]
-#[case::long(b"\x7fELF\x02", "boot kernel: it is 64-bit code without a way to enter it from 32 bits")]
+#[case::text(b"#!/bin/sh", "boot kernel: it is no bzImage, has no Multiboot header and is no ELF file")]
+#[case::long(b"\x7fELF\x02", "boot kernel: it is no ELF file: ")]
 #[case::short(b"\x7fELF\x01", "boot kernel: it is no ELF file: ")]
 fn what_is_no_kernel_is_refused(#[case] contents: &[u8], #[case] why: &str) {
     let (_, hypervisor) = accel::open("qtest").unwrap();
     let mut machine = Builder::new(hypervisor, 0x10_0000).unwrap().build().unwrap();
     let kernel = File { name: "kernel".to_owned(), contents: contents.to_vec() };
-    let boot = Boot { kernel, initrd: None, append: String::new() };
+    let boot = Boot { kernel, initrd: None, append: String::new(), entry: Entry::Best };
     let told = load(&mut machine, &boot).unwrap_err().to_string();
     assert!(told.starts_with(why), "{told}");
 }
@@ -206,7 +206,7 @@ fn a_kernel_that_does_not_fit_or_asks_for_more_is_refused() {
     let (_, hypervisor) = accel::open("qtest").unwrap();
     let mut machine = Builder::new(hypervisor, 0x10_0000).unwrap().build().unwrap();
     let mut told = |kernel: File| {
-        let boot = Boot { kernel, initrd: None, append: String::new() };
+        let boot = Boot { kernel, initrd: None, append: String::new(), entry: Entry::Best };
         load(&mut machine, &boot).unwrap_err().to_string()
     };
     assert!(told(kernel(0, &[0xf4])).starts_with("load kernel: cannot reach "));

@@ -15,6 +15,7 @@ mod death;
 mod debian;
 mod directory;
 mod error;
+mod guest;
 mod image;
 pub(crate) mod init;
 mod initramfs;
@@ -31,6 +32,7 @@ mod strip;
 mod vmlinux;
 
 pub use error::LabError;
+pub use guest::GuestKernel;
 pub use initramfs::initramfs;
 pub use kernel::{Kernel, Sources};
 pub use modules::Module;

@@ -42,7 +42,7 @@ impl<'a> Trial<'a> {
         keeper: &'a mut Keeper,
         log: &'a KernelLog,
     ) -> Self {
-        let clock = settings.limits.clock;
+        let clock = settings.limits.clock * claim.patience();
         Self { claim, settings, clock, keeper, log, splat: None, name: claim.name(), is_alone: false }
     }
 

@@ -3,3 +3,5 @@
 mod bare;
 mod boot;
 mod exits;
+mod guest_init;
+mod linux;

@@ -4,13 +4,20 @@ use crate::Ram;
 
 /// A range of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct MemoryRange {
     /// Where it begins.
     pub first: u64,
     /// How long it is.
     pub length: u64,
     /// Whether an operating system may use it as RAM.
     pub is_ram: bool,
+}
+
+impl MemoryRange {
+    /// The number of its kind: AddressRangeMemory or AddressRangeReserved.
+    pub(super) const fn kind(&self) -> u32 {
+        if self.is_ram { 1 } else { 2 }
+    }
 }
 
 /// Where RAM for programs ends below 1 MiB: firmware keeps its data behind it.
@@ -22,11 +29,11 @@ const MIB: u64 = 0x10_0000;
 const TOP: u64 = 0xfeff_c000;
 
 /// The ranges of a machine with this RAM, ascending.
-pub fn memory_map(ram: &Ram) -> Vec<Entry> {
+pub fn memory_map(ram: &Ram) -> Vec<MemoryRange> {
     let mut map = Vec::new();
     let mut add = |first: u64, end: u64, is_ram: bool| {
         if end > first {
-            map.push(Entry { first, length: end - first, is_ram });
+            map.push(MemoryRange { first, length: end - first, is_ram });
         }
     };
     let below = ram.size().min(Ram::HOLE);

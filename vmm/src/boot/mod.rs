@@ -4,7 +4,9 @@ mod e820;
 mod elf;
 mod entry;
 mod kernel;
+mod linux;
 mod multiboot;
+mod pvh;
 
-pub use e820::{Entry, memory_map};
-pub use kernel::{Boot, BootError, File, load};
+pub use e820::{MemoryRange, memory_map};
+pub use kernel::{Boot, BootError, Entry, File, load};

@@ -79,7 +79,7 @@ pub(super) fn load(machine: &mut Machine, boot: &Boot, header: &Header) -> Resul
     };
     let information = inform(ram, boot, &loaded, module)?;
     let regs = kvm_regs { rip: loaded.entry, rax: LOADED.into(), rbx: information, ..Default::default() };
-    entry::flat(machine.cpu(0)?, regs)?;
+    entry::flat(machine.cpu(0)?, entry::FLAT, regs)?;
     Ok(())
 }
 
@@ -117,13 +117,12 @@ fn inform(ram: &Ram, boot: &Boot, loaded: &Loaded, module: Option<(u64, u64)>) -
     let map: Vec<u8> = memory_map(ram)
         .iter()
         .flat_map(|entry| {
-            let kind: u32 = if entry.is_ram { 1 } else { 2 };
             let size = 20_u32.to_le_bytes().to_vec();
             [
                 size,
                 entry.first.to_le_bytes().to_vec(),
                 entry.length.to_le_bytes().to_vec(),
-                kind.to_le_bytes().to_vec(),
+                entry.kind().to_le_bytes().to_vec(),
             ]
             .concat()
         })

@@ -2,10 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::path::Path;
 
 use super::options::{Options, processors, size};
+use crate::virtio::model_classes;
 use crate::{
-    Builder, Console, IrqChip, Machine, Region, accel, device_classes, machine_class, machine_classes,
+    Builder, Console, Disk, IrqChip, Machine, Region, accel, device_classes, machine_class, machine_classes,
 };
 
 /// What `-machine` and its relatives say.
@@ -38,16 +40,21 @@ pub(super) fn build(options: &Options) -> Result<Machine, String> {
     for (number, _) in options.serial.iter().enumerate().skip(1) {
         builder = add(builder, &format!("com{}", number + 1))?;
     }
+    for disk in &options.disk {
+        builder = builder.disk(open(disk)?).map_err(|error| format!("cannot {error}"))?;
+    }
+    if options.hvc.is_some() {
+        builder = builder.virtio("virtio-console").map_err(|error| format!("cannot {error}"))?;
+    }
     connect(&builder, options)?;
     builder.build().map_err(|error| format!("cannot build a {}: cannot {error}", class.name))
 }
 
 /// The devices that there are, in QEMU's form.
 pub(super) fn devices() -> String {
-    let lines = device_classes()
-        .into_iter()
-        .map(|class| format!("name \"{}\", desc \"{}\"\n", class.name, class.about));
-    lines.collect()
+    let devices = device_classes().into_iter().map(|class| (class.name, class.about));
+    let virtio = model_classes().into_iter().map(|class| (class.name, class.about));
+    devices.chain(virtio).map(|(name, about)| format!("name \"{name}\", desc \"{about}\"\n")).collect()
 }
 
 impl Wanted {
@@ -119,7 +126,17 @@ fn add(builder: Builder, device: &str) -> Result<Builder, String> {
     added.map_err(|error| format!("cannot {error}"))
 }
 
-/// Connects the serial ports and the debug port.
+/// Opens what a `-disk` says: a file, and with a comma whether it is only read.
+fn open(disk: &str) -> Result<Disk, String> {
+    let (path, is_read_only) = match disk.rsplit_once(',') {
+        Some((path, "readonly=on" | "readonly" | "ro")) => (path, true),
+        Some((path, "readonly=off")) => (path, false),
+        _ => (disk, false),
+    };
+    Disk::open(Path::new(path), is_read_only).map_err(|error| format!("cannot {error}"))
+}
+
+/// Connects the serial ports, the virtio console and the debug port.
 fn connect(builder: &Builder, options: &Options) -> Result<(), String> {
     let wires = builder.wires();
     let default = if reads_terminal(options) { "stdio" } else { "null" };
@@ -127,6 +144,9 @@ fn connect(builder: &Builder, options: &Options) -> Result<(), String> {
     let ports = [first].into_iter().chain(options.serial.iter().skip(1).map(String::as_str));
     for (port, place) in wires.serial.iter().zip(ports) {
         lead(port, place)?;
+    }
+    if let Some(place) = &options.hvc {
+        lead(&wires.hvc, place)?;
     }
     match &options.debugcon {
         Some(place) => lead(&wires.console, place),

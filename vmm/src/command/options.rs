@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser};
 
+use crate::boot::Entry;
+
 /// A PC virtual machine that boots a kernel on this terminal. The options are spelled as QEMU's are, with one dash or two.
 #[derive(Debug, Parser)]
 #[command(
@@ -13,13 +15,14 @@ use clap::{CommandFactory, Parser};
     after_help = "\
 Examples:
   assay boot -kernel F.flat -append \"a b\" -device isa-debug-exit -serial stdio -display none
+  assay boot -kernel vmlinuz -initrd initrd.img -append console=ttyS0 -disk root.img -smp 2 -m 512
   assay boot -accel qtest -qtest stdio         drive the devices by QEMU's text protocol
   assay boot -device '?'                       the devices that there are
 
 On the terminal, Ctrl-A X ends the machine."
 )]
 pub(super) struct Options {
-    /// The kernel: a Multiboot image, or an ELF file of 32-bit code.
+    /// The kernel: a bzImage, a Multiboot image, or an ELF file of 32-bit code or with a PVH note.
     #[arg(long, value_name = "FILE")]
     pub(super) kernel: Option<PathBuf>,
     /// A file that the kernel is handed.
@@ -28,6 +31,12 @@ pub(super) struct Options {
     /// The kernel's command line.
     #[arg(long, value_name = "TEXT", default_value = "", allow_hyphen_values = true)]
     pub(super) append: String,
+    /// A disk: a raw file or a block device, with ,readonly=on if the guest must not write to it.
+    #[arg(long, value_name = "FILE")]
+    pub(super) disk: Vec<String>,
+    /// The entry of a bzImage: that of 64 bits where it has one, unless 32 is said.
+    #[arg(long, value_name = "BITS")]
+    pub(super) entry: Option<Entry>,
     /// How many processors.
     #[arg(long, value_name = "N", default_value = "1")]
     pub(super) smp: String,
@@ -52,6 +61,9 @@ pub(super) struct Options {
     /// What a serial port is connected to: stdio, null, none or file:FILE. The first is stdio unless it is said.
     #[arg(long, value_name = "WHERE")]
     pub(super) serial: Vec<String>,
+    /// What a virtio console, which is added for it, is connected to: as a serial port, but nothing is typed there.
+    #[arg(long, value_name = "WHERE")]
+    pub(super) hvc: Option<String>,
     /// What the debug port writes to: stdio, null or file:FILE.
     #[arg(long, value_name = "WHERE")]
     pub(super) debugcon: Option<String>,

@@ -46,6 +46,7 @@ fn run(options: &Options) -> Result<u8, String> {
             kernel: File::read(kernel).map_err(sentence)?,
             initrd: options.initrd.as_deref().map(File::read).transpose().map_err(sentence)?,
             append: options.append.clone(),
+            entry: options.entry.unwrap_or_default(),
         }),
         None if options.qtest.is_some() => None,
         None => return Err("there is nothing to boot: -kernel FILE says what".to_owned()),

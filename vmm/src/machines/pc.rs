@@ -5,10 +5,11 @@ use crate::{BuildError, Builder, IrqChip};
 crate::machine!("pc", "a PC: interrupt controllers, timers, a serial port, a keyboard", furnish);
 
 /// What every PC has; what QEMU's has only when it is asked for is asked for here as well.
-const DEVICES: [&str; 6] = ["com1", "fw-cfg", "i8042", "mc146818", "port80", "port92"];
+const DEVICES: [&str; 8] =
+    ["com1", "fw-cfg", "i8042", "mc146818", "piix3-reset", "piix4-pm", "port80", "port92"];
 
 fn furnish(builder: Builder) -> Result<Builder, BuildError> {
-    let mut builder = builder.irqchip()?;
+    let mut builder = builder.acpi().irqchip()?;
     if matches!(builder.irqchip_kind(), IrqChip::User | IrqChip::Split) {
         builder = builder.model("i8259")?.model("ioapic")?;
     }

@@ -6,7 +6,10 @@
 use std::sync::Arc;
 
 use vmm::clock::Clock;
-use vmm::{Access, Bus, Ram, Space, Wires, device_class};
+use vmm::virtio::{self, SLOTS};
+use vmm::{Access, Bus, Disk, Ram, Region, Space, Wires, device_class, device_classes};
+
+pub(crate) mod driver;
 
 /// A bus with devices on it.
 pub(crate) struct Board {
@@ -15,16 +18,45 @@ pub(crate) struct Board {
 }
 
 impl Board {
-    /// One with these devices, whose interrupt lines lead to the controllers here.
+    /// One with these devices, whose interrupt lines lead to the controllers here. Virtio devices are in their slots in this order;
+    /// disks have 16 sectors.
     pub(crate) fn with(devices: &[&str]) -> Self {
+        Self::with_disks(devices, &vec![Disk::in_memory(vec![0; 0x2000], false); devices.len()])
+    }
+
+    /// The same, with these disks.
+    pub(crate) fn with_disks(devices: &[&str], disks: &[Disk]) -> Self {
         let wires = Wires::new(Ram::new(0x10_0000).unwrap(), Clock::stepped(), 2);
         wires.interrupts.connect(Arc::clone(&wires.chips) as _);
+        disks.iter().for_each(|disk| wires.disks.add(disk.clone()));
         let mut bus = Bus::new(wires.ram.clone());
+        let mut slots = SLOTS.into_iter();
         for name in devices {
-            let class = device_class(name).unwrap();
-            bus.add(name, (class.make)(&wires), class.regions).unwrap();
+            match (device_class(name), virtio::model_class(name)) {
+                (Some(class), _) => bus.add(name, (class.make)(&wires), class.regions).unwrap(),
+                (None, class) => {
+                    let model = (class.unwrap().make)(&wires);
+                    let (device, region) = virtio::in_slot(model, slots.next().unwrap(), &wires);
+                    bus.add(name, device, &[region]).unwrap();
+                }
+            }
         }
         Self { bus, wires }
+    }
+
+    /// The names of every device, and where it lies when it is alone.
+    pub(crate) fn all() -> Vec<(&'static str, Vec<Region>)> {
+        let slot = Region::memory(SLOTS[0].address.into(), u64::from(SLOTS[0].address + SLOTS[0].length - 1));
+        let devices = device_classes().into_iter().map(|class| (class.name, class.regions.to_vec()));
+        let virtio = virtio::model_classes().into_iter().map(|class| (class.name, vec![slot]));
+        devices.chain(virtio).collect()
+    }
+
+    /// So many bytes of RAM.
+    pub(crate) fn bytes(&self, address: u64, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        self.wires.ram.read(address, &mut bytes).unwrap();
+        bytes
     }
 
     /// One whose lines are watched and lead nowhere.

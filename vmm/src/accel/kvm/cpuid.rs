@@ -5,6 +5,8 @@ use kvm_bindings::CpuId;
 use crate::IrqChip;
 
 const TSC_DEADLINE: u32 = 1 << 24;
+/// There are leaves from 0x40000000 on. KVM supports them, and before Linux 6.14 does not say so in this bit.
+const HYPERVISOR: u32 = 1 << 31;
 /// Leaf 0x40000001: what only works with the kernel's local APIC.
 const NEEDS_KERNEL_APIC: u32 = 1 << 4 | 1 << 6 | 1 << 7 | 1 << 10 | 1 << 11 | 1 << 13 | 1 << 14;
 
@@ -18,6 +20,7 @@ pub(super) fn of_cpu(supported: &CpuId, id: u32, cpus: u32, irqchip: IrqChip, ha
                 if cpus > 1 {
                     leaf.edx |= 1 << 28;
                 }
+                leaf.ecx |= HYPERVISOR;
                 if has_deadline {
                     leaf.ecx |= TSC_DEADLINE;
                 }

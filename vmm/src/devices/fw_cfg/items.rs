@@ -73,6 +73,13 @@ impl Items {
         Ok(())
     }
 
+    /// The contents of the file of this name, if there is one.
+    pub fn file(&self, name: &str) -> Option<Vec<u8>> {
+        let held = self.lock();
+        let place = held.names.iter().position(|held| held == name)?;
+        held.items.get(&key(place)).cloned()
+    }
+
     /// Reads from an item, zeroes behind its end and where there is none.
     pub(super) fn read(&self, key: u16, offset: u32, bytes: &mut [u8]) {
         bytes.fill(0);

@@ -1,0 +1,9 @@
+//! What firmware would tell an operating system about the machine: ACPI specification 6.5, 5.2 "ACPI system description tables".
+
+mod dsdt;
+mod fadt;
+mod loader;
+mod madt;
+mod tables;
+
+pub(crate) use tables::{Described, RSDP, Tables};

@@ -1,0 +1,15 @@
+//! Virtio devices, by what they do and apart from how they are reached: virtio 1.2, 2 "Basic facilities of a virtio device" and 5
+//! "Device types".
+
+mod blk;
+mod chain;
+mod console;
+mod mmio;
+mod model;
+mod ring;
+mod rng;
+
+pub use chain::{Broken, Chain};
+pub use mmio::{SLOTS, Slot, in_slot};
+pub use model::{MODELS, Model, ModelClass, model_class, model_classes};
+pub use ring::Rings;

@@ -1,0 +1,169 @@
+//! The driver's side of a virtio device: it fills rings in guest memory as a kernel does, and rings at the registers.
+
+use super::Board;
+use vmm::virtio::SLOTS;
+
+/// The registers: virtio 1.2, table 4.1.
+pub(crate) mod register {
+    pub(crate) const DEVICE_ID: u64 = 0x08;
+    pub(crate) const DEVICE_FEATURES: u64 = 0x10;
+    pub(crate) const DEVICE_FEATURES_SEL: u64 = 0x14;
+    pub(crate) const DRIVER_FEATURES: u64 = 0x20;
+    pub(crate) const DRIVER_FEATURES_SEL: u64 = 0x24;
+    pub(crate) const QUEUE_SEL: u64 = 0x30;
+    pub(crate) const QUEUE_NUM_MAX: u64 = 0x34;
+    pub(crate) const QUEUE_NUM: u64 = 0x38;
+    pub(crate) const QUEUE_READY: u64 = 0x44;
+    pub(crate) const QUEUE_NOTIFY: u64 = 0x50;
+    pub(crate) const INTERRUPT_STATUS: u64 = 0x60;
+    pub(crate) const INTERRUPT_ACK: u64 = 0x64;
+    pub(crate) const STATUS: u64 = 0x70;
+    pub(crate) const QUEUE_DESC: u64 = 0x80;
+    pub(crate) const QUEUE_DRIVER: u64 = 0x90;
+    pub(crate) const QUEUE_DEVICE: u64 = 0xa0;
+}
+
+/// Of the status.
+pub(crate) const FEATURES_OK: u32 = 8;
+pub(crate) const DRIVER_OK: u32 = 4;
+pub(crate) const NEEDS_RESET: u32 = 64;
+/// ACKNOWLEDGE and DRIVER.
+const KNOWN: u32 = 3;
+/// Of a descriptor.
+pub(crate) const NEXT: u16 = 1;
+pub(crate) const WRITE: u16 = 2;
+pub(crate) const INDIRECT: u16 = 4;
+
+/// Where the first queue's three parts lie, and how far the next queue's are from them.
+pub(crate) const DESCRIPTORS: u64 = 0x1_0000;
+pub(crate) const AVAILABLE: u64 = 0x1_1000;
+pub(crate) const USED: u64 = 0x1_2000;
+const QUEUE: u64 = 0x4000;
+/// Where buffers may lie.
+pub(crate) const BUFFERS: u64 = 0x4_0000;
+pub(crate) const SIZE: u16 = 8;
+
+/// What a driver hands over: its own bytes, or room for so many of the device's.
+pub(crate) enum Buffer<'a> {
+    Own(&'a [u8]),
+    Room(u32),
+}
+
+/// A driver of the device in one slot.
+pub(crate) struct Driver<'b> {
+    board: &'b Board,
+    base: u64,
+    /// For each queue how many chains were made available, and how many have come back.
+    queues: Vec<(u16, u16)>,
+}
+
+impl<'b> Driver<'b> {
+    /// Brings the device up: virtio 1.2, 3.1.1, with all of the features that it offers but `without`.
+    pub(crate) fn start(board: &'b Board, slot: usize, without: u64) -> Self {
+        let mut driver = Self { board, base: SLOTS[slot].address.into(), queues: Vec::new() };
+        driver.write(register::STATUS, 0);
+        driver.write(register::STATUS, KNOWN);
+        for half in 0..2 {
+            driver.write(register::DEVICE_FEATURES_SEL, half);
+            driver.write(register::DRIVER_FEATURES_SEL, half);
+            let offered = driver.read(register::DEVICE_FEATURES);
+            let without = u32::try_from(without >> (32 * half) & 0xffff_ffff).unwrap();
+            driver.write(register::DRIVER_FEATURES, offered & !without);
+        }
+        driver.write(register::STATUS, KNOWN | FEATURES_OK);
+        assert_eq!(driver.read(register::STATUS), KNOWN | FEATURES_OK);
+        for queue in 0.. {
+            driver.write(register::QUEUE_SEL, queue);
+            if driver.read(register::QUEUE_NUM_MAX) == 0 {
+                break;
+            }
+            driver.set_up(queue);
+        }
+        driver.write(register::STATUS, KNOWN | FEATURES_OK | DRIVER_OK);
+        driver
+    }
+
+    fn set_up(&mut self, queue: u32) {
+        let behind = QUEUE * u64::from(queue);
+        self.write(register::QUEUE_NUM, SIZE.into());
+        let parts = [
+            (register::QUEUE_DESC, DESCRIPTORS),
+            (register::QUEUE_DRIVER, AVAILABLE),
+            (register::QUEUE_DEVICE, USED),
+        ];
+        for (register, address) in parts {
+            let address = address + behind;
+            self.board.wires.ram.write(address, &[0; 0x100]).unwrap();
+            self.write(register, u32::try_from(address).unwrap());
+            self.write(register + 4, 0);
+        }
+        self.write(register::QUEUE_READY, 1);
+        self.queues.push((0, 0));
+    }
+
+    pub(crate) fn read(&self, register: u64) -> u32 {
+        self.board.readl(self.base + register)
+    }
+
+    pub(crate) fn write(&self, register: u64, value: u32) {
+        self.board.writel(self.base + register, value);
+    }
+
+    /// Writes a descriptor.
+    pub(crate) fn describe(&self, queue: u32, index: u16, address: u64, length: u32, flags: u16, next: u16) {
+        let at = DESCRIPTORS + QUEUE * u64::from(queue) + 16 * u64::from(index);
+        self.board.wires.ram.write(at, &descriptor(address, length, flags, next)).unwrap();
+    }
+
+    /// Makes the chain that begins at a descriptor available, and says so.
+    pub(crate) fn offer(&mut self, queue: u32, head: u16) {
+        let at = AVAILABLE + QUEUE * u64::from(queue);
+        let (added, _) = &mut self.queues[queue as usize];
+        let entry = at + 4 + 2 * u64::from(*added % SIZE);
+        self.board.wires.ram.write(entry, &head.to_le_bytes()).unwrap();
+        *added = added.wrapping_add(1);
+        self.board.wires.ram.write(at + 2, &added.to_le_bytes()).unwrap();
+        self.write(register::QUEUE_NOTIFY, queue);
+    }
+
+    /// Hands buffers over as one chain from the first descriptor on. Where each lies.
+    pub(crate) fn hand_over(&mut self, queue: u32, buffers: &[Buffer<'_>]) -> Vec<u64> {
+        let mut at = BUFFERS + 0x1_0000 * u64::from(queue);
+        let mut places = Vec::new();
+        for (index, buffer) in (0_u16..).zip(buffers) {
+            let (length, own) = match buffer {
+                Buffer::Own(bytes) => {
+                    self.board.wires.ram.write(at, bytes).unwrap();
+                    (u32::try_from(bytes.len()).unwrap(), 0)
+                }
+                Buffer::Room(length) => (*length, WRITE),
+            };
+            let is_last = usize::from(index) + 1 == buffers.len();
+            self.describe(queue, index, at, length, own | if is_last { 0 } else { NEXT }, index + 1);
+            places.push(at);
+            at += u64::from(length).next_multiple_of(16);
+        }
+        self.offer(queue, 0);
+        places
+    }
+
+    /// What has come back since the last time: which chain, and how much was written to it.
+    pub(crate) fn used(&mut self, queue: u32) -> Vec<(u32, u32)> {
+        let at = USED + QUEUE * u64::from(queue);
+        let word = |at: u64| u32::from_le_bytes(self.board.bytes(at, 4).try_into().unwrap());
+        let index = u16::from_le_bytes(self.board.bytes(at + 2, 2).try_into().unwrap());
+        let seen = &mut self.queues[queue as usize].1;
+        let mut used = Vec::new();
+        while *seen != index {
+            let entry = at + 4 + 8 * u64::from(*seen % SIZE);
+            used.push((word(entry), word(entry + 4)));
+            *seen = seen.wrapping_add(1);
+        }
+        used
+    }
+}
+
+/// A descriptor: virtio 1.2, 2.7.5.
+pub(crate) fn descriptor(address: u64, length: u32, flags: u16, next: u16) -> Vec<u8> {
+    [&address.to_le_bytes()[..], &length.to_le_bytes(), &flags.to_le_bytes(), &next.to_le_bytes()].concat()
+}
