@@ -65,12 +65,6 @@ impl Builder {
         Ok(Self { hypervisor, bus, wires, asked_for: irqchip, irqchip: IrqChip::None, has_timer: false })
     }
 
-    /// Lets it have so many vCPUs.
-    pub fn cpus(mut self, cpus: u32) -> Self {
-        self.wires = Wires { cpus, ..self.wires };
-        self
-    }
-
     /// Gives it interrupt controllers, where they were asked for: from now on devices can have lines to them.
     pub fn irqchip(mut self) -> Result<Self, BuildError> {
         self.irqchip = self.asked_for;
