@@ -88,12 +88,6 @@ impl Builder {
         })
     }
 
-    /// Lets it have so many vCPUs.
-    pub fn cpus(mut self, cpus: u32) -> Self {
-        self.wires = Wires { cpus, ..self.wires };
-        self
-    }
-
     /// Gives it interrupt controllers, where they were asked for: from now on devices can have lines to them.
     pub fn irqchip(mut self) -> Result<Self, BuildError> {
         self.irqchip = self.asked_for;

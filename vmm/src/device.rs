@@ -124,7 +124,7 @@ pub trait Device: Send {
     /// [`Clock`] to be woken at, and whenever something is typed.
     fn poll(&mut self) {}
 
-    /// Makes it as it was when the machine was built.
+    /// Makes it as it was when the machine was built, but for what its data sheet says a reset leaves.
     fn reset(&mut self);
 
     /// All that a guest can see of it.

@@ -1,5 +1,7 @@
 //! A machine, and the kinds of it that are found by name.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
@@ -148,9 +150,11 @@ impl Machine {
         Ok(self.hypervisor.take_written()?)
     }
 
-    /// Makes devices and vCPUs as they were when the machine was built; RAM stays.
+    /// Makes devices and vCPUs as they were when the machine was built; RAM stays, and what a battery keeps.
     pub fn reset(&mut self) -> Result<(), MachineError> {
         self.bus.reset();
+        self.hypervisor.reset()?;
+        self.attentions.iter().for_each(|attention| attention.set_halted(false));
         for (id, cpu) in self.cpus.iter_mut().enumerate() {
             cpu.reset().map_err(|source| MachineError::Cpu { id, source })?;
         }
@@ -194,8 +198,11 @@ impl Machine {
                 };
                 let tell = tell.clone();
                 let run = move || {
+                    // Whatever a panic leaves half done, the machine comes to its end with it.
+                    let end = catch_unwind(AssertUnwindSafe(|| vcpu::run(&mut **cpu, &around)));
+                    let end = end.unwrap_or_else(|panic| Err(CpuError::Panicked(said(&*panic))));
                     // Nobody listens any more if another vCPU could not be started.
-                    let _ = tell.send((id, vcpu::run(&mut **cpu, &around)));
+                    let _ = tell.send((id, end));
                     bell.ring();
                 };
                 if let Err(error) = thread::Builder::new().name(format!("vcpu {id}")).spawn_scoped(scope, run)
@@ -211,6 +218,12 @@ impl Machine {
         let asked = self.wires.power.take();
         result.map(|()| asked.unwrap_or(End::Halted))
     }
+}
+
+/// What a panic says.
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref().cloned()).unwrap_or_else(|| "it does not say why".to_owned())
 }
 
 impl Stop {

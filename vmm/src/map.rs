@@ -103,19 +103,26 @@ impl Map {
             }
             mappings.push(Mapping { name: name.to_owned(), region, target, priority, enabled: true });
         }
-        self.decide(&mappings);
+        self.show(&mut mappings, before)?;
         Ok((before..mappings.len()).map(MappingId).collect())
     }
 
     /// Maps what lies at `from`, a part of what `of` has, at `region` as well, without any check of what else lies there.
-    pub fn alias(&self, of: MappingId, from: u64, region: Region, priority: i32) -> Option<MappingId> {
+    pub fn alias(
+        &self,
+        of: MappingId,
+        from: u64,
+        region: Region,
+        priority: i32,
+    ) -> Result<MappingId, RegionError> {
         let mut mappings = self.lock();
-        let source = mappings.get(of.0)?;
-        let behind = from.checked_sub(source.region.first)?;
-        let last = from.checked_add(region.last - region.first)?;
-        if last > source.region.last {
-            return None;
-        }
+        let source = &mappings[of.0];
+        let last = from.checked_add(region.last - region.first);
+        let part = Region { first: from, last: last.unwrap_or(u64::MAX), ..source.region };
+        let behind = from.checked_sub(source.region.first);
+        let Some(behind) = behind.filter(|_| last.is_some_and(|last| last <= source.region.last)) else {
+            return Err(RegionError::NoPart { name: source.name.clone(), region: part });
+        };
         let alias = Mapping {
             name: source.name.clone(),
             region: region.by(source.region.widest),
@@ -123,9 +130,10 @@ impl Map {
             priority,
             enabled: true,
         };
+        let before = mappings.len();
         mappings.push(alias);
-        self.decide(&mappings);
-        Some(MappingId(mappings.len() - 1))
+        self.show(&mut mappings, before)?;
+        Ok(MappingId(before))
     }
 
     /// Shows or hides a mapping. Where nothing is changed, nobody is told.
@@ -198,7 +206,23 @@ impl Map {
         if let Some(mapping) = mappings.get_mut(id.0) {
             change(mapping);
         }
-        if self.decide(&mappings)
+        self.tell(&mappings)
+    }
+
+    /// Tells of mappings that are new from `before` on, and takes them away again if they cannot be shown.
+    fn show(&self, mappings: &mut Vec<Mapping>, before: usize) -> Result<(), RegionError> {
+        self.tell(mappings).map_err(|error| {
+            let name = mappings.get(before).map(|mapping| mapping.name.clone()).unwrap_or_default();
+            mappings.truncate(before);
+            // What could be shown before can be shown again; if not, the first error says more.
+            let _ = self.tell(mappings);
+            RegionError::Unshown { name, why: error.to_string() }
+        })
+    }
+
+    /// Decides every overlap anew, and tells whoever listens if memory looks different.
+    fn tell(&self, mappings: &[Mapping]) -> Result<(), AccelError> {
+        if self.decide(mappings)
             && let Some(listener) = lock(&self.listener).as_mut()
         {
             listener.memory(&self.memory.read().unwrap_or_else(PoisonError::into_inner))?;
@@ -246,4 +270,38 @@ impl Doorbell {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{AccelError, Doorbell, Listener, Map, Mutex, Region, Space, Target, View, lock};
+
+    /// Keeps how many ranges memory had when it was told, and refuses more than two.
+    struct Spy(Arc<Mutex<Vec<usize>>>);
+
+    impl Listener for Spy {
+        fn memory(&mut self, view: &View) -> Result<(), AccelError> {
+            lock(&self.0).push(view.ranges().len());
+            if view.ranges().len() > 2 { Err(AccelError::Missing("more room")) } else { Ok(()) }
+        }
+
+        fn doorbell(&mut self, _: &Doorbell) -> Result<(), AccelError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn who_listens_is_told_of_what_is_added_while_it_listens() {
+        let (map, told) = (Map::default(), Arc::default());
+        map.listen(Box::new(Spy(Arc::clone(&told)))).unwrap();
+        let ram = Target::Ram { block: 0, offset: 0, writable: true };
+        let added = map.add("RAM", 0, &[(Region::memory(0, 0xfff), ram)]).unwrap();
+        map.alias(added[0], 0x100, Region::memory(0x8000, 0x80ff), 0).unwrap();
+        assert_eq!(*lock(&told), [0, 1, 2]);
+        let refused = map.add("ROM", 0, &[(Region::memory(0x9000, 0x9fff), ram)]).unwrap_err().to_string();
+        assert!(refused.starts_with("show ROM to the guest: cannot do without more room"), "{refused}");
+        assert_eq!((map.view(Space::Memory).ranges().len(), &lock(&told)[3..]), (2, &[3, 2][..]));
+    }
 }

@@ -16,8 +16,8 @@ pub struct Session<'m> {
     lines: BTreeMap<u32, Line>,
 }
 
-/// The longest line that is taken: the data of a `write` of 8 MiB.
-const LONGEST: u64 = 1 << 24;
+/// The longest line that is taken: the data of a `write` of 8 MiB, in two digits a byte, and the words before them.
+const LONGEST: u64 = (1 << 24) + 64;
 
 impl<'m> Session<'m> {
     /// A conversation about this machine.

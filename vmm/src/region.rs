@@ -47,6 +47,22 @@ pub enum RegionError {
         /// Where that lies.
         taken: Region,
     },
+    /// What should be shown there as well lies elsewhere, or not all of it.
+    #[error("show {region} of {name} elsewhere: it has no such part")]
+    NoPart {
+        /// Whose part it should be.
+        name: String,
+        /// Which.
+        region: Region,
+    },
+    /// The accel cannot show it to the guest.
+    #[error("show {name} to the guest: cannot {why}")]
+    Unshown {
+        /// What should lie there.
+        name: String,
+        /// What the accel says.
+        why: String,
+    },
 }
 
 impl Region {

@@ -1,12 +1,16 @@
 //! What a vCPU's thread does: gives the guest the interrupts that there are for it, enters it, takes each access to the bus, and
 //! goes in again until it is to end.
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::accel::{Cpu, CpuError, Exit, Kick};
 use crate::clock::Clock;
-use crate::devices::local_apic::{Event, TSC_DEADLINE};
+use crate::devices::local_apic::{BASE, Event, TSC_DEADLINE};
 use crate::irq::{Chips, Wake};
 use crate::{Bus, End, IrqChip, Power, Space};
 
@@ -29,6 +33,18 @@ pub(crate) struct Attention {
     kick: Arc<dyn Kick>,
     called: Mutex<bool>,
     calls: Condvar,
+    /// Whether the vCPU has halted and nothing has woken it: between two runs as well.
+    is_halted: AtomicBool,
+}
+
+/// What a vCPU's thread keeps in mind from one entry to the next.
+#[derive(Default)]
+struct Mind {
+    is_halted: bool,
+    /// Whether the guest was left for an access that the next entry finishes.
+    is_unfinished: bool,
+    /// An INIT waits for that.
+    is_to_initialize: bool,
 }
 
 thread_local! {
@@ -47,16 +63,24 @@ pub(crate) fn run(cpu: &mut dyn Cpu, around: &Surroundings<'_>) -> Result<(), Cp
     CURRENT.set(Some(around.id));
     let (bus, power) = (around.bus, around.power);
     let mut left = around.exits;
-    let mut is_halted = false;
+    let mut mind = Mind { is_halted: around.attention.is_halted(), ..Mind::default() };
+    let mut apic_base = 0;
     loop {
-        if power.asked().is_none() {
-            around.interrupt(cpu, &mut is_halted)?;
+        if power.asked().is_none() && !mind.is_to_initialize {
+            around.interrupt(cpu, &mut mind)?;
         }
         let leaving = power.asked().is_some();
-        if leaving {
+        if leaving || mind.is_to_initialize {
             cpu.leave();
         }
-        match cpu.run(&mut |cr8, base| around.take_over(cr8, base))? {
+        around.attention.set_halted(mind.is_halted);
+        around.give_priority(cpu);
+        let exit = cpu.run(&mut |cr8, base| {
+            apic_base = base;
+            around.take_over(cr8, base);
+        })?;
+        mind.is_unfinished = exit.is_unfinished();
+        match exit {
             Exit::Out { port, size, data } => {
                 for data in data.chunks(size.max(1)) {
                     bus.write(Space::Ports, port.into(), data);
@@ -68,15 +92,29 @@ pub(crate) fn run(cpu: &mut dyn Cpu, around: &Surroundings<'_>) -> Result<(), Cp
                 }
             }
             Exit::MmioWrite { address, data } => {
-                bus.write(Space::Memory, address, data);
+                if let Some(address) = around.place(address, apic_base) {
+                    bus.write(Space::Memory, address, data);
+                }
             }
             Exit::MmioRead { address, data } => {
-                bus.read(Space::Memory, address, data);
+                data.fill(0xff);
+                if let Some(address) = around.place(address, apic_base) {
+                    bus.read(Space::Memory, address, data);
+                }
             }
-            Exit::Halt if around.irqchip == IrqChip::User => is_halted = true,
+            Exit::Halt if around.irqchip == IrqChip::User => mind.is_halted = true,
             Exit::Halt => return Ok(()),
-            Exit::Kicked if leaving => return Ok(()),
-            Exit::Kicked | Exit::Open => {}
+            Exit::Kicked => {
+                if std::mem::take(&mut mind.is_to_initialize) {
+                    mind.is_halted = false;
+                    cpu.init()?;
+                }
+                if leaving {
+                    around.attention.set_halted(mind.is_halted);
+                    return Ok(());
+                }
+            }
+            Exit::Open => {}
             Exit::EndOfInterrupt(vector) => around.chips.end(vector),
             Exit::ReadMsr { msr, data, faults } => match around.chips.read_msr(around.id, msr) {
                 Some(value) => *data = value,
@@ -115,12 +153,12 @@ impl Surroundings<'_> {
 
     /// Gives the guest the interrupts that there are for it, as far as these are not the accel's affair, and waits for one while it
     /// is halted.
-    fn interrupt(&self, cpu: &mut dyn Cpu, is_halted: &mut bool) -> Result<(), CpuError> {
+    fn interrupt(&self, cpu: &mut dyn Cpu, mind: &mut Mind) -> Result<(), CpuError> {
         match self.irqchip {
             IrqChip::None | IrqChip::Kernel => Ok(()),
             IrqChip::Split if self.id == 0 => self.interrupt_of_pic(cpu),
             IrqChip::Split => Ok(()),
-            IrqChip::User => self.interrupt_of_apic(cpu, is_halted),
+            IrqChip::User => self.interrupt_of_apic(cpu, mind),
         }
     }
 
@@ -134,26 +172,72 @@ impl Surroundings<'_> {
         Ok(())
     }
 
-    fn interrupt_of_apic(&self, cpu: &mut dyn Cpu, is_halted: &mut bool) -> Result<(), CpuError> {
+    fn interrupt_of_apic(&self, cpu: &mut dyn Cpu, mind: &mut Mind) -> Result<(), CpuError> {
         loop {
             while let Some(event) = self.chips.next(self.id, cpu.is_open()) {
-                *is_halted = false;
+                mind.is_halted = false;
                 match event {
-                    Event::Init => cpu.reset()?,
+                    // What the next entry finishes would be written over the registers of the INIT.
+                    Event::Init if mind.is_unfinished => {
+                        mind.is_to_initialize = true;
+                        return Ok(());
+                    }
+                    Event::Init => cpu.init()?,
                     Event::Startup(page) => start(cpu, page)?,
                     Event::Nmi => cpu.nmi()?,
                     Event::Vector(vector) => cpu.interrupt(vector)?,
                 }
             }
-            let waits = *is_halted || self.chips.waits_for_startup(self.id);
+            let waits = mind.is_halted || self.chips.waits_for_startup(self.id);
             if !waits || self.power.asked().is_some() {
                 break;
             }
             self.attention.wait();
         }
         cpu.want_open(self.chips.asks(self.id));
-        cpu.set_cr8(self.chips.cr8(self.id));
         Ok(())
+    }
+
+    /// Lets the processor have the task priority that its local APIC has, which a guest sets there as well: also when it is only
+    /// entered to finish an access, because it is taken over from there again.
+    fn give_priority(&self, cpu: &mut dyn Cpu) {
+        if self.irqchip == IrqChip::User {
+            cpu.set_cr8(self.chips.cr8(self.id));
+        }
+    }
+
+    /// Where on the bus an address of memory is, if it is anywhere: each processor sees its own local APIC where its IA32_APIC_BASE
+    /// says, and the bus has one page for them all.
+    fn place(&self, address: u64, apic_base: u64) -> Option<u64> {
+        if self.irqchip == IrqChip::User { place(address, apic_base) } else { Some(address) }
+    }
+}
+
+fn place(address: u64, apic_base: u64) -> Option<u64> {
+    const PAGE: u64 = 0xfff;
+    /// What bits 12 and above of IA32_APIC_BASE can be.
+    const PLACE: u64 = 0x000f_ffff_ffff_f000;
+    let base = apic_base & PLACE;
+    match address & !PAGE {
+        page if page == base => Some(BASE | address & PAGE),
+        // It has been moved away from here.
+        BASE => None,
+        _ => Some(address),
+    }
+}
+
+impl Exit<'_> {
+    /// Whether the next entry finishes what the guest was left for.
+    fn is_unfinished(&self) -> bool {
+        matches!(
+            self,
+            Self::Out { .. }
+                | Self::In { .. }
+                | Self::MmioWrite { .. }
+                | Self::MmioRead { .. }
+                | Self::ReadMsr { .. }
+                | Self::WriteMsr { .. }
+        )
     }
 }
 
@@ -169,7 +253,16 @@ fn start(cpu: &mut dyn Cpu, page: u8) -> Result<(), CpuError> {
 
 impl Attention {
     pub(crate) fn new(id: usize, kick: Arc<dyn Kick>) -> Self {
-        Self { id, kick, called: Mutex::new(false), calls: Condvar::new() }
+        let (called, calls, is_halted) = Default::default();
+        Self { id, kick, called, calls, is_halted }
+    }
+
+    pub(crate) fn is_halted(&self) -> bool {
+        self.is_halted.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_halted(&self, is_halted: bool) {
+        self.is_halted.store(is_halted, Ordering::Relaxed);
     }
 
     fn wait(&self) {

@@ -5,6 +5,7 @@ mod board;
 
 use board::Board;
 use proptest::prelude::*;
+use serde_json::Value;
 use vmm::{Region, Space};
 
 /// One thing that a guest or the world does.
@@ -74,6 +75,40 @@ fn does(board: &Board, name: &str, regions: &[Region], deed: &Deed) {
     }
 }
 
+/// A number that a device might not expect.
+fn number() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        (0..40_u64).prop_map(Value::from),
+        any::<u8>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        Just(Value::from(u64::MAX)),
+        Just(Value::Null),
+    ]
+}
+
+/// A saved state with other numbers at some places.
+fn changed(mut state: Value, changes: &[(prop::sample::Index, Value)]) -> Value {
+    for (place, number) in changes {
+        let mut numbers = Vec::new();
+        collect(&mut state, &mut numbers);
+        if !numbers.is_empty() {
+            let place = place.index(numbers.len());
+            *numbers.swap_remove(place) = number.clone();
+        }
+    }
+    state
+}
+
+fn collect<'a>(state: &'a mut Value, numbers: &mut Vec<&'a mut Value>) {
+    match state {
+        Value::Number(_) | Value::Null => numbers.push(state),
+        Value::Array(parts) => parts.iter_mut().for_each(|part| collect(part, numbers)),
+        Value::Object(parts) => parts.values_mut().for_each(|part| collect(part, numbers)),
+        Value::Bool(_) | Value::String(_) => {}
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
@@ -88,14 +123,19 @@ proptest! {
     }
 
     #[test]
-    fn no_state_breaks_a_device(deeds in proptest::collection::vec(deed(), 1..20), other in "[0-9a-z\\[\\]{}:,\"]{0,20}") {
+    fn no_state_breaks_a_device(
+        before in proptest::collection::vec(deed(), 1..20),
+        deeds in proptest::collection::vec(deed(), 1..20),
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), number()), 1..6),
+    ) {
         for (name, regions) in Board::all() {
             let board = Board::with(&[name]);
-            if let Ok(state) = serde_json::from_str(&other) {
-                let before = board.state();
-                if board.bus.load(name, state).is_err() {
-                    assert_eq!(board.state(), before, "{} refuses and stays as it is", name);
-                }
+            for deed in &before {
+                does(&board, name, &regions, deed);
+            }
+            let held = board.state();
+            if board.bus.load(name, changed(held.clone(), &changes)).is_err() {
+                assert_eq!(board.state(), held, "{} refuses and stays as it is", name);
             }
             for deed in &deeds {
                 does(&board, name, &regions, deed);
@@ -106,7 +146,8 @@ proptest! {
 
 #[test]
 fn a_reset_makes_every_device_as_it_was() {
-    for (name, regions) in Board::all() {
+    // A battery keeps what an MC146818 has.
+    for (name, regions) in Board::all().into_iter().filter(|(name, _)| *name != "mc146818") {
         let board = Board::with(&[name]);
         let fresh = board.state();
         for region in &regions {

@@ -40,6 +40,7 @@ fn dma(board: &Board, control: u32, length: u32, address: u64) -> u32 {
 #[case::ram(3, &[0, 0, 0x10, 0, 0, 0, 0, 0])]
 #[case::processors(5, &[2, 0])]
 #[case::nothing(0x7f, &[0, 0])]
+#[case::of_the_architecture(0x8003, &[0, 0, 0])]
 #[case::first_file(0x20, b"first\0")]
 fn items_are_read_byte_by_byte(#[case] key: u16, #[case] expected: &[u8]) {
     assert_eq!(read(&board(), key, expected.len()), expected);

@@ -5,21 +5,29 @@ use std::time::Duration;
 
 use rstest::rstest;
 use vmm::{
-    Access, Builder, Device, End, Limit, Machine, MachineError, Region, accel, machine_class, machine_classes,
+    Access, Builder, Device, Doorbell, End, IrqChip, Limit, Machine, MachineError, Region, Space, accel,
+    machine_class, machine_classes,
 };
+use vmm_sys_util::eventfd::EventFd;
 
 const CODE: u64 = 0x1000;
 const RAM: u64 = 0x1_0000;
 
 /// A bare machine in the making; none, with the reason printed, where there is no KVM.
 fn bare() -> Option<Builder> {
+    bare_of(1)
+}
+
+/// The same, of so many processors.
+fn bare_of(cpus: u32) -> Option<Builder> {
     match accel::open("kvm") {
         Err(error) => {
             println!("skipped: cannot {error}");
             None
         }
         Ok((_, hypervisor)) => {
-            let builder = Builder::new(hypervisor, RAM).expect("16 pages are to be had");
+            let builder =
+                Builder::with_cpus(hypervisor, RAM, cpus, IrqChip::None).expect("16 pages are to be had");
             let bare = machine_class("bare").expect("there is a bare machine");
             Some((bare.furnish)(builder).expect("its devices are apart"))
         }
@@ -194,8 +202,8 @@ fn out_of_exits_is_behind_the_instruction_that_made_the_last() {
 
 #[test]
 fn one_vcpu_that_exits_ends_the_other() {
-    let Some(builder) = bare() else { return };
-    let mut machine = boot(builder.cpus(2), &[SPIN, HELLO]);
+    let Some(builder) = bare_of(2) else { return };
+    let mut machine = boot(builder, &[SPIN, HELLO]);
     assert_eq!(machine.run(LONG).unwrap(), End::Exited { status: 0x2b });
     assert_eq!(machine.cpu(0).unwrap().regs().unwrap().rip, CODE);
     assert!(matches!(machine.cpu(2), Err(MachineError::NoCpu { id: 2, count: 2 })));
@@ -207,6 +215,53 @@ fn an_exit_that_nobody_handles_is_named() {
     let mut machine = boot(builder, &[&[0xea, 0x00, 0x00, 0x00, 0xb0]]); // jmp 0xb000:0, where no RAM is
     let told = machine.run(LONG).map_err(|error| error.to_string()).unwrap_err();
     assert!(told.starts_with("run vCPU 0: cannot handle KVM_EXIT_INTERNAL_ERROR with suberror "), "{told}");
+}
+
+#[test]
+fn a_doorbell_rings_for_its_own_width_alone() {
+    let Some(builder) = bare() else { return };
+    let (bell, rung) = channel();
+    let builder = builder.device("bell", Box::new(Bell(bell)), &[Region::ports(0x80, 0x81)]).unwrap();
+    let mut machine = boot(builder, &[&[0xe7, 0x80, 0xe6, 0x80, 0xf4]]); // out 0x80, ax; out 0x80, al; hlt
+    let fd = EventFd::new(libc::EFD_NONBLOCK).unwrap();
+    let doorbell =
+        Doorbell { space: Space::Ports, address: 0x80, width: 1, data: None, fd: fd.try_clone().unwrap() };
+    machine.bus().map().ring_at(doorbell).unwrap();
+    assert_eq!(machine.run(LONG).unwrap(), End::Halted);
+    assert_eq!((fd.read().unwrap(), rung.try_iter().count()), (1, 1));
+}
+
+/// A device that has a bug.
+struct Buggy;
+
+impl Device for Buggy {
+    fn read(&mut self, _: usize, _: u64, _: &mut [u8]) -> Access {
+        Access::NoRegister
+    }
+
+    fn write(&mut self, _: usize, _: u64, _: &[u8]) -> Access {
+        panic!("the bug of a device")
+    }
+
+    fn reset(&mut self) {}
+
+    fn state(&self) -> Result<serde_json::Value, serde_json::Error> {
+        serde_json::to_value(())
+    }
+
+    fn load(&mut self, state: serde_json::Value) -> Result<(), serde_json::Error> {
+        serde_json::from_value(state)
+    }
+}
+
+#[test]
+fn a_device_that_panics_ends_the_run_with_what_it_says() {
+    let Some(builder) = bare_of(2) else { return };
+    let builder = builder.device("buggy", Box::new(Buggy), &[Region::ports(0x80, 0x80)]).unwrap();
+    let mut machine = boot(builder, &[SPIN, &[0xe6, 0x80, 0xf4]]); // out 0x80, al; hlt
+    let told = machine.run(LONG).map_err(|error| error.to_string()).unwrap_err();
+    assert!(told.starts_with("run vCPU 1: cannot go on: its thread panicked"), "{told}");
+    assert!(told.ends_with(": the bug of a device"), "{told}");
 }
 
 #[test]

@@ -202,3 +202,27 @@ fn it_is_at_its_ports_and_saved_with_all_it_has() {
     board.bus.load("i8259", saved.clone()).unwrap();
     assert_eq!(board.state(), saved);
 }
+
+#[test]
+fn both_of_two_requests_of_the_second_chip_are_taken() {
+    let mut pair = pair(0x11, 0x03);
+    pair.set(9, true);
+    pair.set(10, true);
+    assert_eq!(pair.acknowledge(), 0x71);
+    assert!(pair.asks(), "what is left is an edge for the first chip");
+    assert_eq!(pair.acknowledge(), 0x72);
+    assert!(!pair.asks());
+}
+
+#[test]
+fn what_is_in_service_hides_nothing_in_special_mask_mode() {
+    let mut pair = usual();
+    pair.set(1, true);
+    pair.acknowledge();
+    pair.write(0, 0, 0x68);
+    pair.set(1, false);
+    pair.set(1, true);
+    assert!(!pair.asks(), "it holds up itself");
+    pair.set(5, true);
+    assert_eq!(pair.acknowledge(), 0x0d);
+}

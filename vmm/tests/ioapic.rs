@@ -86,3 +86,14 @@ fn what_it_reports_cannot_be_written_and_edge_mode_forgets_it() {
     redirect(&mut ioapic, 9, EDGE);
     assert_eq!(read(&mut ioapic, 0x22), 0x31);
 }
+
+#[test]
+fn what_nobody_accepts_is_not_waited_for() {
+    let mut ioapic = IoApic::default();
+    redirect(&mut ioapic, 9, LEVEL);
+    let sent = ioapic.set(9, true).unwrap();
+    ioapic.refuse(sent);
+    assert_eq!(read(&mut ioapic, 0x22) & 0x4000, 0);
+    ioapic.set(9, false);
+    assert_eq!(ioapic.set(9, true), Some(sent));
+}

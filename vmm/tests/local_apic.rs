@@ -215,3 +215,59 @@ fn disabling_by_software_masks_the_table() {
     fixed(&mut apic, 0x41);
     assert_eq!(take(&mut apic), None);
 }
+
+#[test]
+fn an_init_leaves_x2apic_with_its_logical_id() {
+    let mut apic = apic(18);
+    apic.set_base(0xfee0_0c00);
+    apic.accept(Delivery::Init, 0, false);
+    assert_eq!(take(&mut apic), Some(Event::Init));
+    assert_eq!((apic.read_msr(0x80d, 0), apic.read_msr(0x802, 0)), (Ok(0x1_0004), Ok(18)));
+}
+
+#[test]
+fn a_count_that_has_run_out_stays_at_zero_in_another_mode() {
+    let mut apic = apic(0);
+    for (register, value) in [(0x3e0, 0xb), (0x320, 0x40), (0x380, 100)] {
+        apic.write(register, value, 0);
+    }
+    apic.poll(100);
+    take(&mut apic);
+    apic.write(0xb0, 0, 100);
+    apic.write(0x320, 0x2_0040, 150);
+    apic.poll(1000);
+    assert_eq!((apic.read(0x390, 1000), apic.deadline(), take(&mut apic)), (0, None, None));
+    apic.write(0x380, 100, 1000);
+    assert_eq!((apic.read(0x390, 1010), apic.deadline()), (90, Some(1100)));
+}
+
+#[test]
+fn another_divisor_leaves_what_is_left() {
+    let mut apic = apic(0);
+    for (register, value) in [(0x3e0, 0xb), (0x320, 0x40), (0x380, 100)] {
+        apic.write(register, value, 0);
+    }
+    apic.write(0x3e0, 0x0, 60);
+    assert_eq!((apic.read(0x390, 60), apic.deadline()), (40, Some(140)), "by two from now on");
+    apic.write(0x3e0, 0x3, 80);
+    assert_eq!((apic.read(0x390, 80), apic.deadline()), (30, Some(80 + 30 * 16)));
+}
+
+#[test]
+fn there_is_no_deadline_in_the_other_modes() {
+    let mut apic = apic(0);
+    apic.write(0x320, 0x40, 0);
+    apic.write_msr(TSC_DEADLINE, 12_345, 0, 70).unwrap();
+    assert_eq!((apic.read_msr(TSC_DEADLINE, 0), apic.deadline()), (Ok(0), None));
+    apic.write(0x320, 0x4_0040, 0);
+    assert_eq!((apic.read_msr(TSC_DEADLINE, 0), apic.deadline()), (Ok(0), None));
+}
+
+#[test]
+fn a_message_to_oneself_leaves_the_command_register_alone() {
+    let mut apic = apic(0);
+    apic.set_base(0xfee0_0d00);
+    apic.write_msr(0x830, 0x7_0000_4041, 0, 0).unwrap();
+    apic.write_msr(0x83f, 0x55, 0, 0).unwrap();
+    assert_eq!(apic.read_msr(0x830, 0), Ok(0x7_0000_4041));
+}

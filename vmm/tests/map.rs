@@ -52,7 +52,7 @@ fn an_alias_shows_a_part_elsewhere(#[case] from: u64, #[case] at: Region, #[case
     let map = Map::default();
     let of = map.add("device", 0, &[(memory(0x1000, 0x1fff), device(3))]).unwrap();
     let alias = map.alias(of[0], from, at, 0);
-    assert_eq!(alias.is_some(), works);
+    assert_eq!(alias.is_ok(), works);
     if works {
         let target = map.view(Space::Memory).ranges()[1].target;
         assert_eq!(target, Target::Device { index: 3, region: 0, offset: 0x800 });
@@ -61,7 +61,6 @@ fn an_alias_shows_a_part_elsewhere(#[case] from: u64, #[case] at: Region, #[case
 
 #[test]
 fn ram_can_be_protected() {
-    let map = Map::default();
     let ram = Ram::new(0x2000).unwrap();
     let target = Target::Ram { block: 0, offset: 0x1000, writable: true };
     let bus = Bus::new(ram);
@@ -73,7 +72,6 @@ fn ram_can_be_protected() {
     bus.read(Space::Memory, 0xf_0004, &mut read[..1]);
     bus.read(Space::Memory, 0x1004, &mut read[1..]);
     assert_eq!(read, [1, 1]);
-    assert_eq!(map.view(Space::Memory).ranges(), []);
 }
 
 #[rstest]

@@ -123,3 +123,16 @@ fn memory_is_kept_and_says_how_much_there_is() {
     assert_eq!(read(&board, 0x5f), 1, "two processors");
     assert_eq!(board.inb(0x70), 0xff);
 }
+
+#[test]
+fn a_reset_takes_interrupts_away_and_leaves_clock_and_memory() {
+    let board = Board::watched(&["mc146818"]);
+    set(&board, 0x06, [30, 15, 12, 24, 12, 33]);
+    write(&board, 0x0f, 0xa5);
+    write(&board, 0xb, 0x7e);
+    board.step(SECOND);
+    board.bus.reset();
+    assert_eq!(board.seen().last(), Some(&(8, false)));
+    assert_eq!((read(&board, 0xb), read(&board, 0xc)), (0x06, 0));
+    assert_eq!((time(&board), read(&board, 0x0f)), ([31, 15, 12, 24, 12, 33], 0xa5));
+}

@@ -65,16 +65,16 @@ fn a_kernel_gets_its_magic_its_memory_and_its_command_line() {
     assert_eq!(machine.console().take(), b"\x02kernel one two\0");
 }
 
-/// Sets up a table of interrupts whose every gate leads to `code` + 0x80, initializes the i8259 pair with all but the timer masked,
-/// programs the timer and waits. Its handler goes back to the waiting without IRET: KVM's emulator, which runs code without paging on
-/// some hosts, does not know that in protected mode.
-fn timer_kernel() -> Vec<u8> {
+/// Sets up a table of interrupts whose every gate leads to `handler`, sets EBP to how many interrupts there are to be, goes through
+/// `setup` and waits. The handler goes back to the waiting without IRET: KVM's emulator, which runs code without paging on some hosts,
+/// does not know that in protected mode. After the last interrupt the machine ends with a status of 1.
+fn interrupt_kernel(count: u32, handler: &[u8], setup: &[u8]) -> Vec<u8> {
     #[rustfmt::skip]
     let mut code = vec![
         0xbc, 0x00, 0x00, 0x20, 0x00,                   // mov esp, 0x200000
         0xbf, 0x00, 0x00, 0x11, 0x00,                   // mov edi, 0x110000
         0xb9, 0x00, 0x01, 0x00, 0x00,                   // mov ecx, 256
-        0xb8, 0xc0, 0x00, 0x08, 0x00,                   // mov eax, 8 << 16 | 0x00c0
+        0xb8, 0xc8, 0x00, 0x08, 0x00,                   // mov eax, 8 << 16 | 0x00c8
         0xba, 0x00, 0x8e, 0x10, 0x00,                   // mov edx, 0x0010 << 16 | 0x8e00
         0xab,                                           // stosd
         0x92,                                           // xchg eax, edx
@@ -83,54 +83,60 @@ fn timer_kernel() -> Vec<u8> {
         0xe2, 0xfa,                                     // loop stosd
         0x0f, 0x01, 0x1d, 0x98, 0x00, 0x10, 0x00,       // lidt [0x100098]
         0x0f, 0x01, 0x15, 0xa0, 0x00, 0x10, 0x00,       // lgdt [0x1000a0]
+        0xbd,                                           // mov ebp, count
     ];
-    // The pair, and then counter 0 in mode 2 with 2387: 500 times a second.
-    let words = [
-        (0x20, 0x11),
-        (0x21, 0x20),
-        (0x21, 0x04),
-        (0x21, 0x01),
-        (0xa0, 0x11),
-        (0xa1, 0x28),
-        (0xa1, 0x02),
-        (0xa1, 0x01),
-        (0x21, 0xfe),
-        (0xa1, 0xff),
-        (0x43, 0x34),
-        (0x40, 0x53),
-        (0x40, 0x09),
-    ];
-    let mut outs = Vec::new();
-    for (port, byte) in words {
-        outs.extend([0xb0, byte, 0xe6, port]); // mov al, byte; out port, al
-    }
-    // The words come behind the tables: jmp 0x1000e0.
-    let here = 32 + code.len() + 5;
-    code.push(0xe9);
-    code.extend((0xe0 - i32::try_from(here).unwrap()).to_le_bytes());
+    code.extend(count.to_le_bytes());
+    jump(&mut code, 0x140);
     code.resize(0x98 - 32, 0x90);
     code.extend([0xff, 0x07, 0x00, 0x00, 0x11, 0x00, 0x90, 0x90]); // limit and base of the interrupts
     code.extend([0x17, 0x00, 0xa8, 0x00, 0x10, 0x00, 0x90, 0x90]); // and of the segments
     for segment in [0_u64, 0x00cf_9b00_0000_ffff, 0x00cf_9300_0000_ffff] {
         code.extend(segment.to_le_bytes());
     }
-    code.resize(0xc0 - 32, 0x90);
+    code.extend([0xfb, 0xf4, 0xeb, 0xfc]); // sti; hlt; jmp sti
+    code.resize(0xc8 - 32, 0x90);
+    code.extend(handler);
     #[rustfmt::skip]
     code.extend([
-        0xb0, b'!', 0xe6, 0xe9,                         // mov al, '!'; out 0xe9, al
-        0xb0, 0x20, 0xe6, 0x20,                         // mov al, 0x20; out 0x20, al
         0x4d,                                           // dec ebp
         0x75, 0x04,                                     // jnz add
         0xb0, 0x00, 0xe6, 0xf4,                         // mov al, 0; out 0xf4, al
         0x83, 0xc4, 0x0c,                               // add esp, 12
-        0xe9, 0x42, 0x00, 0x00, 0x00,                   // jmp sti
     ]);
-    code.resize(0xe0 - 32, 0x90);
-    code.extend([0xbd, 0x05, 0x00, 0x00, 0x00]); // mov ebp, 5
-    code.extend(outs);
-    assert_eq!(code.len() + 32, 0x119, "where the handler goes back to");
-    code.extend([0xfb, 0xf4, 0xeb, 0xfc]); // sti; hlt; jmp sti
+    jump(&mut code, 0xc0);
+    assert!(code.len() + 32 <= 0x140, "the handler is too long");
+    code.resize(0x140 - 32, 0x90);
+    code.extend(setup);
+    jump(&mut code, 0xc0);
     code
+}
+
+/// Goes to an offset from where the kernel's file begins.
+fn jump(code: &mut Vec<u8>, to: i32) {
+    let behind = 32 + i32::try_from(code.len()).unwrap() + 5;
+    code.push(0xe9); // jmp to
+    code.extend((to - behind).to_le_bytes());
+}
+
+/// Writes bytes to ports.
+fn outs(words: &[(u8, u8)]) -> Vec<u8> {
+    words.iter().flat_map(|(port, byte)| [0xb0, *byte, 0xe6, *port]).collect() // mov al, byte; out port, al
+}
+
+/// Writes words to memory.
+fn stores(words: &[(u32, u32)]) -> Vec<u8> {
+    let store = |(address, word): &(u32, u32)| {
+        [&[0xc7, 0x05], &address.to_le_bytes()[..], &word.to_le_bytes()].concat()
+    };
+    words.iter().flat_map(store).collect() // mov dword [address], word
+}
+
+/// Initializes the i8259 pair with all but the timer masked, and programs that: 500 times a second.
+fn timer_kernel() -> Vec<u8> {
+    let pair = [(0x20, 0x11), (0x21, 0x20), (0x21, 0x04), (0x21, 0x01), (0xa0, 0x11), (0xa1, 0x28)];
+    let rest =
+        [(0xa1, 0x02), (0xa1, 0x01), (0x21, 0xfe), (0xa1, 0xff), (0x43, 0x34), (0x40, 0x53), (0x40, 0x09)];
+    interrupt_kernel(5, &outs(&[(0xe9, b'!'), (0x20, 0x20)]), &outs(&[&pair[..], &rest[..]].concat()))
 }
 
 #[rstest]
@@ -211,4 +217,80 @@ fn a_kernel_that_does_not_fit_or_asks_for_more_is_refused() {
     };
     assert!(told(kernel(0, &[0xf4])).starts_with("load kernel: cannot reach "));
     assert_eq!(told(kernel(8, &[0xf4])), "boot kernel: its Multiboot header requires what is not here: 0x8");
+}
+
+/// A level-triggered line that stays high interrupts again after its end, also where the handler masks its pin meanwhile, as Linux
+/// does when it moves an interrupt to another processor.
+#[rstest]
+#[case(IrqChip::Kernel)]
+#[case(IrqChip::Split)]
+#[case(IrqChip::User)]
+fn a_level_that_is_masked_before_its_end_comes_again(#[case] irqchip: IrqChip) {
+    const WINDOW: u32 = 0xfec0_0010;
+    let Some(mut machine) = pc(irqchip, 1) else { return };
+    let handler = stores(&[(WINDOW, 0x1_8040), (0xfee0_00b0, 0), (WINDOW, 0x8040)]);
+    let words =
+        [(0xfee0_00f0, 0x1ff), (0xfec0_0000, 0x1b), (WINDOW, 0), (0xfec0_0000, 0x1a), (WINDOW, 0x8040)];
+    let setup = [outs(&[(0x21, 0xff), (0xa1, 0xff)]), stores(&words)].concat();
+    let mut line = machine.wires().interrupts.line(5);
+    line.set(true);
+    load(&mut machine, &boot(&interrupt_kernel(3, &handler, &setup))).unwrap();
+    let limit = Limit { time: Duration::from_secs(20), ..LIMIT };
+    assert_eq!(machine.run(limit).unwrap(), End::Exited { status: 1 });
+}
+
+#[rstest]
+#[case(IrqChip::Kernel)]
+#[case(IrqChip::Split)]
+#[case(IrqChip::User)]
+fn a_reset_leaves_nothing_of_what_a_guest_has_set(#[case] irqchip: IrqChip) {
+    let Some(mut machine) = pc(irqchip, 1) else { return };
+    #[rustfmt::skip]
+    let sets = &[
+        0xb9, 0x76, 0x01, 0x00, 0x00,                   // mov ecx, 0x176 (IA32_SYSENTER_EIP)
+        0xb8, 0x34, 0x12, 0x00, 0x00,                   // mov eax, 0x1234
+        0x31, 0xd2, 0x0f, 0x30,                         // xor edx, edx; wrmsr
+        0x0f, 0x23, 0xc0,                               // mov dr0, eax
+        0xb0, 0x5a, 0xe6, 0x21,                         // mov al, 0x5a; out 0x21, al
+        0xb0, 0x00, 0xe6, 0xf4, 0xeb, 0xfe,             // mov al, 0; out 0xf4, al; jmp $
+    ];
+    #[rustfmt::skip]
+    let reads = &[
+        0xb9, 0x76, 0x01, 0x00, 0x00, 0x0f, 0x32,       // mov ecx, 0x176; rdmsr
+        0x0f, 0x21, 0xc3, 0x09, 0xc3,                   // mov ebx, dr0; or ebx, eax
+        0x31, 0xc0, 0xe4, 0x21,                         // xor eax, eax; in al, 0x21
+        0x09, 0xd8, 0xe7, 0xf4, 0xeb, 0xfe,             // or eax, ebx; out 0xf4, eax; jmp $
+    ];
+    assert_eq!(run(&mut machine, sets), End::Exited { status: 1 });
+    assert_eq!(
+        run(&mut machine, reads),
+        End::Exited { status: 0x127e << 1 | 1 },
+        "it is there before the reset"
+    );
+    machine.reset().unwrap();
+    assert_eq!(run(&mut machine, reads), End::Exited { status: 1 });
+}
+
+#[test]
+fn a_processor_that_has_halted_stays_halted_in_the_next_run() {
+    let Some(mut machine) = pc(IrqChip::User, 1) else { return };
+    // out 0xe9, al; hlt; mov al, 0; out 0xf4, al; jmp $
+    load(&mut machine, &boot(&[0xe6, 0xe9, 0xf4, 0xb0, 0, 0xe6, 0xf4, 0xeb, 0xfe])).unwrap();
+    assert_eq!(machine.run(Limit { exits: 2, ..LIMIT }).unwrap(), End::OutOfExits);
+    let soon = Limit { time: Duration::from_millis(100), ..LIMIT };
+    assert_eq!(machine.run(soon).unwrap(), End::OutOfTime);
+    machine.reset().unwrap();
+    assert_eq!(run(&mut machine, &[0xb0, 0, 0xe6, 0xf4, 0xeb, 0xfe]), End::Exited { status: 1 });
+}
+
+#[test]
+fn an_interrupt_waits_until_registers_that_were_set_let_it_in() {
+    let Some(mut machine) = pc(IrqChip::User, 1) else { return };
+    // sti; nop; out 0xe9, al; jmp $
+    load(&mut machine, &boot(&[0xfb, 0x90, 0xe6, 0xe9, 0xeb, 0xfe])).unwrap();
+    assert_eq!(machine.run(Limit { exits: 1, ..LIMIT }).unwrap(), End::OutOfExits);
+    let mut line = machine.wires().interrupts.line(1);
+    line.set(true);
+    // The registers of the next kernel have interrupts shut, and it has no table of them.
+    assert_eq!(run(&mut machine, &[0xb0, 0, 0xe6, 0xf4, 0xeb, 0xfe]), End::Exited { status: 1 });
 }

@@ -66,6 +66,11 @@ pub enum CpuError {
         /// The instruction pointer.
         rip: u64,
     },
+    /// Its thread panicked, in whatever the guest made it do.
+    #[error(
+        "go on: its thread panicked, which is a bug of this program or of a device of its maker's own: {0}"
+    )]
+    Panicked(String),
 }
 
 /// Why a vCPU left the guest. The data of a read is to be filled in before the vCPU runs again.
@@ -171,6 +176,11 @@ pub trait Hypervisor: Send {
 
     /// Makes the vCPU of this number, of so many.
     fn create_cpu(&mut self, id: u32, cpus: u32) -> Result<Box<dyn Cpu>, AccelError>;
+
+    /// Makes the interrupt controllers and the timer that it has as they are after power-up; vCPUs and RAM stay.
+    fn reset(&mut self) -> Result<(), AccelError> {
+        Ok(())
+    }
 }
 
 /// A vCPU as an accel makes it.
@@ -202,6 +212,9 @@ pub trait Cpu: Send {
 
     /// When the time stamp counter has this value.
     fn time_of_tsc(&self, tsc: u64, now: Nanos) -> Result<Nanos, CpuError>;
+
+    /// Makes it as the processor is after an INIT, which keeps most MSRs and the FPU: SDM volume 3, table 10-1.
+    fn init(&mut self) -> Result<(), CpuError>;
 
     /// Makes it as the processor is after power-up.
     fn reset(&mut self) -> Result<(), CpuError>;

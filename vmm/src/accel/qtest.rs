@@ -119,6 +119,10 @@ impl Cpu for StillCpu {
         Ok(now)
     }
 
+    fn init(&mut self) -> Result<(), CpuError> {
+        self.reset()
+    }
+
     fn reset(&mut self) -> Result<(), CpuError> {
         (self.regs, self.sregs) = Default::default();
         Ok(())

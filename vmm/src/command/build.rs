@@ -7,7 +7,8 @@ use std::path::Path;
 use super::options::{Options, processors, size};
 use crate::virtio::model_classes;
 use crate::{
-    Builder, Console, Disk, IrqChip, Machine, Region, accel, device_classes, machine_class, machine_classes,
+    Builder, Console, Disk, IrqChip, Machine, Region, Space, accel, device_class, device_classes,
+    machine_class, machine_classes,
 };
 
 /// What `-machine` and its relatives say.
@@ -103,7 +104,7 @@ fn check(options: &Options) -> Result<(), String> {
 fn add(builder: Builder, device: &str) -> Result<Builder, String> {
     let mut words = device.split(',');
     let name = words.next().unwrap_or_default();
-    let (mut base, mut size) = (None, 1);
+    let (mut base, mut size) = (None, None);
     for word in words {
         let value = |text: &str| {
             let hex = text.strip_prefix("0x").map(|hex| u16::from_str_radix(hex, 16).ok());
@@ -111,17 +112,14 @@ fn add(builder: Builder, device: &str) -> Result<Builder, String> {
         };
         match word.split_once('=') {
             Some(("iobase", text)) => base = Some(value(text)?),
-            Some(("iosize", text)) => size = value(text)?,
+            Some(("iosize", text)) => size = Some(value(text)?),
             Some(("chardev" | "id", _)) => {}
             _ => return Err(format!("a {name} has no \"{word}\": there is iobase, iosize")),
         }
     }
     let added = match base {
         None => builder.model(name),
-        Some(base) => {
-            let region = Region::ports(base, base.saturating_add(size.max(1) - 1));
-            builder.model_at(name, name, &[region])
-        }
+        Some(base) => builder.model_at(name, name, &[moved(name, base, size)?]),
     };
     added.map_err(|error| format!("cannot {error}"))
 }
@@ -134,6 +132,24 @@ fn open(disk: &str) -> Result<Disk, String> {
         _ => (disk, false),
     };
     Disk::open(Path::new(path), is_read_only).map_err(|error| format!("cannot {error}"))
+}
+
+/// Where a device lies that is moved to a port: as wide as its model says, and as long unless something else is asked for.
+fn moved(name: &str, base: u16, size: Option<u16>) -> Result<Region, String> {
+    let regions = device_class(name).map_or(&[][..], |class| class.regions);
+    let region = match regions {
+        [region] if region.space() == Space::Ports => *region,
+        // What is not known is told by whoever makes it.
+        [] => Region::ports(base, base),
+        _ => {
+            return Err(format!(
+                "a {name} cannot be moved to port {base:#x}: it does not lie at ports in one piece"
+            ));
+        }
+    };
+    let length = size.map_or(region.length(), u64::from).max(1);
+    let moved = Region::new(Space::Ports, base.into(), length).map_err(|error| format!("cannot {error}"))?;
+    Ok(moved.by(region.widest))
 }
 
 /// Connects the serial ports, the virtio console and the debug port.
@@ -176,5 +192,34 @@ pub(super) fn reads_terminal(options: &Options) -> bool {
     match options.serial.first() {
         Some(place) => place.trim_start_matches("mon:") == "stdio",
         None => options.nographic || !options.nodefaults && options.qtest.is_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::moved;
+
+    #[rstest]
+    #[case::as_the_model_says("com1", None, Ok((0x280, 8, 1)))]
+    #[case::as_it_is_asked_for("isa-debug-exit", Some(2), Ok((0x280, 2, usize::MAX)))]
+    #[case::two_pieces(
+        "i8254",
+        None,
+        Err("a i8254 cannot be moved to port 0x280: it does not lie at ports in one piece")
+    )]
+    #[case::memory(
+        "ioapic",
+        None,
+        Err("a ioapic cannot be moved to port 0x280: it does not lie at ports in one piece")
+    )]
+    fn a_device_is_moved_as_it_is(
+        #[case] name: &str,
+        #[case] size: Option<u16>,
+        #[case] expected: Result<(u64, u64, usize), &str>,
+    ) {
+        let region = moved(name, 0x280, size).map(|region| (region.first, region.length(), region.widest));
+        assert_eq!(region, expected.map_err(str::to_owned));
     }
 }

@@ -32,7 +32,7 @@ const REFRESH: u64 = 15_000;
 struct I8254 {
     state: State,
     /// The count of ticks when the line was last set.
-    polled: u64,
+    polled: i64,
     clock: Clock,
     line: Line,
 }
@@ -46,12 +46,12 @@ struct State {
 }
 
 impl I8254 {
-    fn tick(&self) -> u64 {
-        periods(self.clock.now(), HERTZ)
+    fn tick(&self) -> i64 {
+        i64::try_from(periods(self.clock.now(), HERTZ)).unwrap_or(i64::MAX)
     }
 
     /// Lets the interrupt line follow the first counter's output: with an edge for any number of them that have been missed.
-    fn settle(&mut self, tick: u64) {
+    fn settle(&mut self, tick: i64) {
         let timer = &mut self.state.counters[0];
         if timer.rises_within(self.polled, tick) {
             self.line.set(false);
@@ -60,18 +60,18 @@ impl I8254 {
         timer.catch_up(tick);
         self.line.set(timer.output(tick));
         self.polled = tick;
-        if let Some(next) = timer.next_rise(tick) {
+        if let Some(next) = timer.next_rise(tick).and_then(|next| u64::try_from(next).ok()) {
             self.clock.wake_at(nanos(next, HERTZ));
         }
     }
 
     /// The control word: data sheet, "programming the 8254" and "read-back command".
-    fn control(&mut self, word: u8, tick: u64) {
+    fn control(&mut self, word: u8, tick: i64) {
         let select = usize::from(word >> 6);
         if let Some(counter) = self.state.counters.get_mut(select) {
             return match word >> 4 & 3 {
                 0 => counter.latch_count(tick),
-                _ => counter.set_mode(word, tick, gate(select, self.state.speaker)),
+                _ => counter.set_mode(word, gate(select, self.state.speaker)),
             };
         }
         for (index, counter) in self.state.counters.iter_mut().enumerate() {
@@ -86,7 +86,7 @@ impl I8254 {
         }
     }
 
-    fn speaker(&self, tick: u64) -> u8 {
+    fn speaker(&self, tick: i64) -> u8 {
         let refresh = u8::from(self.clock.now() / REFRESH % 2 == 1);
         let output = u8::from(self.state.counters[SPEAKER].output(tick));
         self.state.speaker | refresh << 4 | output << 5
@@ -129,7 +129,9 @@ impl Device for I8254 {
         match (region, self.state.counters.get_mut(index)) {
             (1, _) => {
                 self.state.speaker = byte & 3;
-                self.state.counters[SPEAKER].set_gate(gate(SPEAKER, byte), tick);
+                if gate(SPEAKER, byte) != gate(SPEAKER, speaker) {
+                    self.state.counters[SPEAKER].set_gate(gate(SPEAKER, byte), tick);
+                }
             }
             (_, Some(counter)) => counter.write(byte, tick, gate(index, speaker)),
             _ => self.control(byte, tick),
@@ -149,14 +151,21 @@ impl Device for I8254 {
     }
 
     fn state(&self) -> Result<Value, serde_json::Error> {
-        serde_json::to_value(&self.state)
+        // Another machine's clock shows another time: what is saved is counted from now.
+        let mut state = self.state.clone();
+        state.counters.iter_mut().for_each(|counter| counter.count_from(self.tick()));
+        serde_json::to_value(&state)
     }
 
     fn load(&mut self, state: Value) -> Result<(), serde_json::Error> {
         let mut loaded: State = serde_json::from_value(state)?;
-        loaded.counters.iter_mut().for_each(Counter::be_possible);
+        let tick = self.tick();
+        for counter in &mut loaded.counters {
+            counter.be_possible();
+            counter.count_from(tick.saturating_neg());
+        }
         self.state = loaded;
-        self.polled = self.tick();
+        self.polled = tick;
         self.settle(self.polled);
         Ok(())
     }

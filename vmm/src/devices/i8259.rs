@@ -86,6 +86,8 @@ impl I8259 {
         let vector = match pin {
             CASCADE => {
                 let pin = self.chips[1].take().unwrap_or(7);
+                // The second chip's request falls while it is acknowledged: what else it asks for is an edge of its own.
+                self.chips[0].set(CASCADE, false);
                 self.chips[1].base | pin
             }
             _ => self.chips[0].base | pin,
@@ -159,13 +161,15 @@ impl Chip {
     /// The pin that would interrupt now.
     fn next(&self) -> Option<u8> {
         let pins = self.requests() & !self.mask;
+        if self.is_special_mask {
+            // What is in service holds up itself alone, whatever its priority: data sheet, "special mask mode".
+            let again = if self.is_special_fully_nested { 1 << CASCADE } else { 0 };
+            return self.highest(pins & !(self.in_service & !again));
+        }
         let pin = self.highest(pins)?;
-        let blocked = if self.is_special_mask { self.in_service & !self.mask } else { self.in_service };
-        let Some(serviced) = self.highest(blocked) else { return Some(pin) };
+        let Some(serviced) = self.highest(self.in_service) else { return Some(pin) };
         let again = self.is_special_fully_nested && pin == CASCADE && serviced == CASCADE;
-        let above =
-            if self.is_special_mask { blocked & 1 << pin == 0 } else { self.rank(pin) < self.rank(serviced) };
-        (above || again).then_some(pin)
+        (self.rank(pin) < self.rank(serviced) || again).then_some(pin)
     }
 
     fn take(&mut self) -> Option<u8> {

@@ -81,6 +81,15 @@ impl IoApic {
         sent
     }
 
+    /// No local APIC has accepted this: level-triggered pins that sent it wait for no end. Data sheet, "remote IRR".
+    pub fn refuse(&mut self, refused: Message) {
+        for entry in &mut self.redirections {
+            if *entry & LEVEL != 0 && message(*entry) == refused {
+                *entry &= !REMOTE_IRR;
+            }
+        }
+    }
+
     /// What each pin sends, none for those that are masked.
     pub fn messages(&self) -> Vec<Option<Message>> {
         self.redirections.iter().map(|entry| (entry & MASKED == 0).then(|| message(*entry))).collect()

@@ -22,7 +22,7 @@ crate::device!(
             memory: wires.ram.size(),
             cpus: wires.cpus,
         };
-        rtc.reset();
+        rtc.begin();
         Box::new(rtc)
     }
 );
@@ -42,9 +42,10 @@ struct State {
     selected: u8,
     /// Registers and memory, 128 bytes.
     cells: Vec<u8>,
-    /// The last second that is counted in the cells.
+    /// The last second that is counted in the cells. It may lie before the clock began: it is reckoned with modulo 2^64.
     second: Nanos,
     /// Up to when periodic interrupts are counted.
+    #[serde(skip)]
     periodic: Nanos,
 }
 
@@ -65,6 +66,7 @@ const PERIODIC: u8 = 0x40;
 const ALARM: u8 = 0x20;
 const ENDED: u8 = 0x10;
 const ALL: u8 = PERIODIC | ALARM | ENDED;
+const SQUARE_WAVE: u8 = 0x08;
 /// Of register A: update in progress. Of C: an interrupt is asked for. Of D: time and memory are valid.
 const UIP: u8 = 0x80;
 const IRQF: u8 = 0x80;
@@ -95,8 +97,8 @@ impl State {
 
     /// Counts what has passed up to `now`.
     fn catch_up(&mut self, now: Nanos) {
-        let seconds = now.saturating_sub(self.second) / SECOND;
-        self.second += seconds * SECOND;
+        let seconds = now.wrapping_sub(self.second) / SECOND;
+        self.second = self.second.wrapping_add(seconds * SECOND);
         if seconds > 0 && self.runs() {
             let form = self.form();
             if calendar::alarm_within(&self.cells, form, seconds) {
@@ -119,7 +121,7 @@ impl State {
     /// When something happens next that may interrupt.
     fn deadline(&self, now: Nanos) -> Option<Nanos> {
         let update = self.cells[B] & (ALARM | ENDED) != 0 && self.runs();
-        let update = update.then(|| self.second.saturating_add(SECOND));
+        let update = update.then(|| self.second.wrapping_add(SECOND));
         let rate = self.rate().filter(|_| self.cells[B] & PERIODIC != 0);
         let periodic = rate.map(|rate| nanos((periods(now, HERTZ) / rate + 1) * rate, HERTZ));
         [update, periodic].into_iter().flatten().min()
@@ -129,7 +131,7 @@ impl State {
         let index = usize::from(self.selected);
         match index {
             A => {
-                let left = self.second.saturating_add(SECOND).saturating_sub(now);
+                let left = SECOND.saturating_sub(now.wrapping_sub(self.second));
                 let is_updating = self.runs() && left <= UPDATE;
                 self.cells[A] | if is_updating { UIP } else { 0 }
             }
@@ -171,6 +173,19 @@ impl Mc146818 {
             self.clock.wake_at(next);
         }
         now
+    }
+
+    /// As the maker of the board has it: with a battery, the host's time, and what firmware has found out.
+    fn begin(&mut self) {
+        let now = self.clock.now();
+        self.state = State::new();
+        self.state.cells[A] = 0x26;
+        self.state.cells[B] = 0x02;
+        (self.state.second, self.state.periodic) = (now, now);
+        let form = self.state.form();
+        calendar::set(&mut self.state.cells, form, self.clock.wall());
+        self.fill();
+        self.settle();
     }
 
     /// What firmware reads of how much memory there is, and how many processors.
@@ -224,28 +239,32 @@ impl Device for Mc146818 {
         self.settle();
     }
 
-    /// The clock is on a battery: it shows the host's time, and goes on.
+    /// The clock is on a battery: a reset takes interrupts away and leaves the clock, the calendar and the memory alone. Data sheet,
+    /// "RESET".
     fn reset(&mut self) {
-        let now = self.clock.now();
-        self.state = State::new();
-        self.state.cells[A] = 0x26;
-        self.state.cells[B] = 0x02;
-        (self.state.second, self.state.periodic) = (now, now);
-        let form = self.state.form();
-        calendar::set(&mut self.state.cells, form, self.clock.wall());
-        self.fill();
+        self.settle();
+        self.state.cells[B] &= !(ALL | SQUARE_WAVE);
+        self.state.cells[C] = 0;
         self.settle();
     }
 
     fn state(&self) -> Result<Value, serde_json::Error> {
-        serde_json::to_value(&self.state)
+        // Another machine's clock shows another time: what is saved is how much of a second has passed.
+        let now = self.clock.now();
+        let mut state = self.state.clone();
+        state.catch_up(now);
+        state.second = now.wrapping_sub(state.second);
+        serde_json::to_value(&state)
     }
 
     fn load(&mut self, state: Value) -> Result<(), serde_json::Error> {
-        let loaded: State = serde_json::from_value(state)?;
+        let mut loaded: State = serde_json::from_value(state)?;
         if loaded.cells.len() != CELLS {
             return Err(serde::de::Error::custom("it has another number of cells"));
         }
+        let now = self.clock.now();
+        loaded.second = now.wrapping_sub(loaded.second.min(SECOND - 1));
+        loaded.periodic = now;
         self.state = loaded;
         self.settle();
         Ok(())

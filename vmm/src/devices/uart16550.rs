@@ -290,12 +290,17 @@ impl Device for Uart {
     }
 
     fn state(&self) -> Result<Value, serde_json::Error> {
-        serde_json::to_value(&self.state)
+        // Another machine's clock shows another time: what is saved is how much is left.
+        let now = self.clock.now();
+        let timeout = self.state.timeout.map(|timeout| timeout.saturating_sub(now));
+        serde_json::to_value(State { timeout, ..self.state.clone() })
     }
 
     fn load(&mut self, state: Value) -> Result<(), serde_json::Error> {
         let mut loaded: State = serde_json::from_value(state)?;
         loaded.received.truncate(FIFO);
+        let now = self.clock.now();
+        loaded.timeout = loaded.timeout.map(|left| left.saturating_add(now));
         self.state = loaded;
         self.settle();
         Ok(())

@@ -1,6 +1,9 @@
 //! The interrupt controllers that are not in the kernel, joined: the i8259 pair, the IOAPIC, and the local APICs if they are not
 //! the kernel's either. They are one piece of hardware under one lock, because they talk to each other in circles.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::line::Controller;
@@ -12,8 +15,8 @@ use crate::devices::local_apic::{Command, Delivery, Effect, Event, LocalApic};
 
 /// Local APICs that are somewhere else, as the kernel's are.
 pub trait Apics: Send + Sync {
-    /// Sends a message.
-    fn message(&self, address: u64, data: u32);
+    /// Sends a message. Whether anybody accepts it.
+    fn message(&self, address: u64, data: u32) -> bool;
 
     /// Says which message each pin of the IOAPIC sends now, so that ends of level-triggered interrupts come back from there.
     fn pins(&self, messages: &[Option<Message>]);
@@ -146,13 +149,17 @@ impl Chips {
 
     pub(crate) fn read_apic(&self, cpu: usize, offset: u64) -> Option<u32> {
         let now = self.clock.now();
-        self.lock().apics.get_mut(cpu).map(|apic| apic.read(offset, now))
+        self.lock().apics.get_mut(cpu).map(|apic| {
+            apic.poll(now);
+            apic.read(offset, now)
+        })
     }
 
     pub(crate) fn write_apic(&self, cpu: usize, offset: u64, value: u32) {
         let now = self.clock.now();
         let mut joined = self.lock();
         if let Some(apic) = joined.apics.get_mut(cpu) {
+            apic.poll(now);
             let effect = apic.write(offset, value, now);
             self.affect(joined, cpu, effect);
         }
@@ -160,7 +167,10 @@ impl Chips {
 
     pub(crate) fn read_msr(&self, cpu: usize, msr: u32) -> Option<u64> {
         let now = self.clock.now();
-        self.lock().apics.get_mut(cpu)?.read_msr(msr, now).ok()
+        let mut joined = self.lock();
+        let apic = joined.apics.get_mut(cpu)?;
+        apic.poll(now);
+        apic.read_msr(msr, now).ok()
     }
 
     /// Writes an MSR of the local APIC. `deadline` is when the time stamp counter has the value that is written. Whether there is
@@ -168,7 +178,10 @@ impl Chips {
     pub(crate) fn write_msr(&self, cpu: usize, msr: u32, value: u64, deadline: Nanos) -> bool {
         let now = self.clock.now();
         let mut joined = self.lock();
-        let written = joined.apics.get_mut(cpu).map(|apic| apic.write_msr(msr, value, now, deadline));
+        let written = joined.apics.get_mut(cpu).map(|apic| {
+            apic.poll(now);
+            apic.write_msr(msr, value, now, deadline)
+        });
         match written {
             Some(Ok(effect)) => self.affect(joined, cpu, effect),
             _ => return false,
@@ -190,8 +203,10 @@ impl Chips {
         joined.apics = (0..count).map(LocalApic::new).collect();
     }
 
+    /// The local APICs, with their times counted from now.
     pub(crate) fn local_apics(&self) -> Vec<LocalApic> {
-        self.lock().apics.clone()
+        let now = self.clock.now();
+        self.lock().apics.iter().map(|apic| apic.clone().apart_from(now)).collect()
     }
 
     /// Gives the local APICs their state back, unless it is of another number of them.
@@ -199,7 +214,8 @@ impl Chips {
         let mut joined = self.lock();
         let fits = joined.apics.len() == apics.len();
         if fits {
-            joined.apics = apics;
+            let now = self.clock.now();
+            joined.apics = apics.into_iter().map(|apic| apic.joined_to(now)).collect();
             self.settle(joined);
         }
         fits
@@ -208,7 +224,9 @@ impl Chips {
     fn affect(&self, mut joined: MutexGuard<'_, Joined>, cpu: usize, effect: Effect) {
         match effect {
             Effect::Nothing => {}
-            Effect::Send(command) => joined.deliver(command, u32::try_from(cpu).ok()),
+            Effect::Send(command) => {
+                joined.deliver(command, u32::try_from(cpu).ok());
+            }
             Effect::End(vector) => {
                 let messages = joined.ioapic.end(vector);
                 return self.send_all(joined, messages);
@@ -219,10 +237,13 @@ impl Chips {
 
     /// Sends messages to the local APICs, wherever they are.
     fn send_all(&self, mut joined: MutexGuard<'_, Joined>, messages: impl IntoIterator<Item = Message>) {
-        for Message { address, data } in messages {
-            match self.elsewhere.get() {
+        for message @ Message { address, data } in messages {
+            let is_accepted = match self.elsewhere.get() {
                 Some(apics) => apics.message(address, data),
                 None => joined.deliver(Command::of_message(address, data), None),
+            };
+            if !is_accepted {
+                joined.ioapic.refuse(message);
             }
         }
         self.settle(joined);
@@ -285,20 +306,18 @@ impl Controller for Chips {
 }
 
 impl Joined {
-    /// Delivers a message to those that it is for.
-    fn deliver(&mut self, command: Command, sender: Option<u32>) {
+    /// Delivers a message to those that it is for. Whether anybody accepts it.
+    fn deliver(&mut self, command: Command, sender: Option<u32>) -> bool {
         let Command { to, delivery, vector, is_level, deasserts } = command;
         if deasserts && delivery == Delivery::Init {
-            return;
+            return false;
         }
         let addressed = self.apics.iter_mut().filter(|apic| apic.is_addressed(to, sender));
         if delivery == Delivery::Lowest {
-            // Of several of the same priority the first: SDM 3, 12.6.2.4.
-            if let Some(apic) = addressed.min_by_key(|apic| apic.ppr()) {
-                apic.accept(delivery, vector, is_level);
-            }
-        } else {
-            addressed.for_each(|apic| apic.accept(delivery, vector, is_level));
+            // Of several of the same priority the first, of those that take part: SDM 3, 12.6.2.4.
+            let lowest = addressed.filter(|apic| apic.is_software_enabled()).min_by_key(|apic| apic.ppr());
+            return lowest.is_some_and(|apic| apic.accept(delivery, vector, is_level));
         }
+        addressed.fold(false, |accepted, apic| apic.accept(delivery, vector, is_level) || accepted)
     }
 }

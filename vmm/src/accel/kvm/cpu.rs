@@ -9,14 +9,11 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::thread::{self, ThreadId};
 
-use kvm_bindings::{
-    KVM_MP_STATE_RUNNABLE, KVM_MP_STATE_UNINITIALIZED, Msrs, kvm_lapic_state, kvm_mp_state, kvm_msr_entry,
-    kvm_regs, kvm_sregs, kvm_vcpu_events,
-};
+use kvm_bindings::{Msrs, kvm_msr_entry, kvm_regs, kvm_run, kvm_sregs};
 use kvm_ioctls::{VcpuExit, VcpuFd};
 
 use super::kick::{KvmKick, handle_signal};
-use super::reset;
+use super::reset::{self, PowerUp};
 use super::shown::Shown;
 use super::trace::{of_cpu, told};
 use super::watcher;
@@ -27,13 +24,21 @@ use crate::clock::Nanos;
 /// A vCPU.
 pub(super) struct KvmCpu {
     fd: VcpuFd,
-    irqchip: IrqChip,
-    is_bootstrap: bool,
+    run: RunPage,
+    power_up: PowerUp,
     kick: Arc<KvmKick>,
     /// The thread that the kick's signal goes to.
     thread: Option<ThreadId>,
     _shown: Arc<Shown>,
 }
+
+/// A vCPU's run page. It is never borrowed as a whole while a guest is not running: another thread stores `immediate_exit`, and what
+/// an exit carries is borrowed while other fields are read.
+struct RunPage(*mut kvm_run);
+
+// SAFETY: the page belongs to its vCPU, with which it goes from thread to thread; but for `immediate_exit`, which is reached by an
+// atomic alone, only the thread that has the vCPU reaches it.
+unsafe impl Send for RunPage {}
 
 /// What the run page says, with the data found but not yet reached.
 enum Found {
@@ -57,13 +62,14 @@ impl KvmCpu {
         mut fd: VcpuFd,
         shown: Arc<Shown>,
         irqchip: IrqChip,
-        is_bootstrap: bool,
+        msrs: &[u32],
     ) -> Result<Self, AccelError> {
         handle_signal()?;
-        let immediate_exit = &raw mut fd.get_kvm_run().immediate_exit;
+        let power_up = PowerUp::of(&fd, msrs, matches!(irqchip, IrqChip::Kernel | IrqChip::Split))?;
+        let run = RunPage(&raw mut *fd.get_kvm_run());
         // SAFETY: the byte lies in the run page, which is mapped as long as `fd` lives, and dropping this cuts the kick off first.
-        let kick = unsafe { KvmKick::new(immediate_exit) };
-        Ok(Self { fd, irqchip, is_bootstrap, kick: Arc::new(kick), thread: None, _shown: shown })
+        let kick = unsafe { KvmKick::new(&raw mut (*run.0).immediate_exit) };
+        Ok(Self { fd, run, power_up, kick: Arc::new(kick), thread: None, _shown: shown })
     }
 
     /// KVM_RUN, and what the run page says of its end.
@@ -93,15 +99,16 @@ impl KvmCpu {
     }
 
     /// The width of one access of the KVM_EXIT_IO that the run page holds.
-    fn io_size(&mut self) -> usize {
-        // SAFETY: the exit reason is KVM_EXIT_IO, so `io` is what the union holds; any bytes make one.
-        usize::from(unsafe { self.fd.get_kvm_run().__bindgen_anon_1.io }.size)
+    fn io_size(&self) -> usize {
+        // SAFETY: the page is mapped, and the exit reason is KVM_EXIT_IO, so `io` is what the union holds; any bytes make one.
+        usize::from(unsafe { (*self.run.0).__bindgen_anon_1.io }.size)
     }
 
     /// What the KVM_EXIT_INTERNAL_ERROR that the run page holds carries.
-    fn internal_error(&mut self) -> String {
-        // SAFETY: the exit reason is KVM_EXIT_INTERNAL_ERROR, so `internal` is what the union holds; any bytes make one.
-        let internal = unsafe { self.fd.get_kvm_run().__bindgen_anon_1.internal };
+    fn internal_error(&self) -> String {
+        // SAFETY: the page is mapped, and the exit reason is KVM_EXIT_INTERNAL_ERROR, so `internal` is what the union holds; any
+        // bytes make one.
+        let internal = unsafe { (*self.run.0).__bindgen_anon_1.internal };
         let data = internal.data.iter().take(internal.ndata as usize);
         let data: Vec<String> = data.map(|value| format!("{value:#x}")).collect();
         format!("KVM_EXIT_INTERNAL_ERROR with suberror {} and data [{}]", internal.suberror, data.join(", "))
@@ -119,34 +126,32 @@ impl KvmCpu {
         }
     }
 
-    /// The kernel's local APIC as after power-up, and whether the vCPU waits for a start-up message.
-    fn reset_apic(&mut self) -> Result<(), CpuError> {
-        let before = of_cpu("KVM_GET_LAPIC", self.fd.get_lapic())?;
-        let mut after = kvm_lapic_state::default();
-        let mut put = |register: usize, bytes: [libc::c_char; 4]| {
-            after.regs[register..register + 4].copy_from_slice(&bytes);
-        };
-        for kept in [0x20, 0x30] {
-            let bytes = &before.regs[kept..kept + 4];
-            put(kept, [bytes[0], bytes[1], bytes[2], bytes[3]]);
-        }
-        put(0xe0, [-1; 4]);
-        put(0xf0, [-1, 0, 0, 0]);
-        for entry in (0x320..0x380).step_by(0x10) {
-            put(entry, [0, 0, 1, 0]);
-        }
-        if self.is_bootstrap {
-            // Virtual-wire mode, as KVM leaves it for whoever comes without firmware.
-            put(0x350, [0, 7, 0, 0]);
-        }
-        of_cpu("KVM_SET_LAPIC", self.fd.set_lapic(&after))?;
-        let mp_state = if self.is_bootstrap { KVM_MP_STATE_RUNNABLE } else { KVM_MP_STATE_UNINITIALIZED };
-        of_cpu("KVM_SET_MP_STATE", self.fd.set_mp_state(kvm_mp_state { mp_state }))
+    /// Registers and events as after power-up, or as after an INIT, which these are.
+    fn begin_anew(&mut self, sregs: &kvm_sregs) -> Result<(), CpuError> {
+        self.set_sregs(sregs)?;
+        self.set_regs(&reset::regs())?;
+        let before = of_cpu("KVM_GET_VCPU_EVENTS", self.fd.get_vcpu_events())?;
+        of_cpu("KVM_SET_VCPU_EVENTS", self.fd.set_vcpu_events(&reset::events(before)))
+    }
+
+    /// The guest takes no interrupt until KVM says so again.
+    fn close(&mut self) {
+        // SAFETY: the page is mapped, and no exit's data is borrowed.
+        unsafe { (*self.run.0).ready_for_interrupt_injection = 0 };
+    }
+
+    fn put_xsave_back(&self) -> Result<(), CpuError> {
+        let Some(xsave) = &self.power_up.xsave else { return Ok(()) };
+        // SAFETY: the kernel reads more than the structure has only where the process has asked for states that are off by default,
+        // which this program does not.
+        of_cpu("KVM_SET_XSAVE", unsafe { self.fd.set_xsave(xsave) })
     }
 }
 
 /// `_IOW(KVMIO, 0x86, struct kvm_interrupt)`.
 const KVM_INTERRUPT: libc::c_ulong = 0x4004_ae86;
+/// RFLAGS.IF.
+const INTERRUPT_FLAG: u64 = 1 << 9;
 
 impl Cpu for KvmCpu {
     fn run(&mut self, left: &mut dyn FnMut(u8, u64)) -> Result<Exit<'_>, CpuError> {
@@ -156,14 +161,17 @@ impl Cpu for KvmCpu {
             self.thread = Some(thread);
         }
         let found = self.enter()?;
-        let run = self.fd.get_kvm_run();
         if !matches!(found, Found::Kicked) {
-            watcher::show(run);
+            // SAFETY: the page is mapped, and nobody writes to it while KVM_RUN is not being done, but to the byte of the kick.
+            watcher::show(unsafe { &*self.run.0 });
         }
-        left((run.cr8 & 0xf) as u8, run.apic_base);
+        // SAFETY: the page is mapped. Only these fields are read, so that what the exit carries stays as it is.
+        let (cr8, apic_base) = unsafe { ((*self.run.0).cr8, (*self.run.0).apic_base) };
+        left((cr8 & 0xf) as u8, apic_base);
         Ok(match found {
-            // SAFETY: here and in the three below: the data lies in the mapping of the run page, which lives as long as `self`, out
-            // of the way of the fields that are read in between; the borrow of `self` keeps KVM_RUN from being done meanwhile.
+            // SAFETY: here and below: the data lies in the mapping of the run page, which lives as long as `self`, out of the way of
+            // the fields that are read in between; the borrow of `self` keeps KVM_RUN from being done and the page from being
+            // reached meanwhile, but for the byte of the kick, which is no part of it.
             Found::Out(port, data) => Exit::Out { port, size: self.io_size(), data: unsafe { &*data } },
             // SAFETY: as above.
             Found::In(port, data) => Exit::In { port, size: self.io_size(), data: unsafe { &mut *data } },
@@ -173,7 +181,7 @@ impl Cpu for KvmCpu {
             Found::MmioRead(address, data) => Exit::MmioRead { address, data: unsafe { &mut *data } },
             Found::Halt => Exit::Halt,
             Found::Kicked => {
-                self.fd.set_kvm_immediate_exit(0);
+                self.kick.stay(false);
                 Exit::Kicked
             }
             Found::Open => Exit::Open,
@@ -193,7 +201,7 @@ impl Cpu for KvmCpu {
     }
 
     fn leave(&mut self) {
-        self.fd.set_kvm_immediate_exit(1);
+        self.kick.stay(true);
     }
 
     fn kick(&self) -> Arc<dyn Kick> {
@@ -201,11 +209,12 @@ impl Cpu for KvmCpu {
     }
 
     fn is_open(&mut self) -> bool {
-        self.fd.get_kvm_run().ready_for_interrupt_injection != 0
+        // SAFETY: the page is mapped, and no exit's data is borrowed.
+        unsafe { (*self.run.0).ready_for_interrupt_injection != 0 }
     }
 
     fn interrupt(&mut self, vector: u8) -> Result<(), CpuError> {
-        self.fd.get_kvm_run().ready_for_interrupt_injection = 0;
+        self.close();
         of_cpu("KVM_INTERRUPT", self.inject(vector))
     }
 
@@ -214,11 +223,13 @@ impl Cpu for KvmCpu {
     }
 
     fn want_open(&mut self, wanted: bool) {
-        self.fd.get_kvm_run().request_interrupt_window = wanted.into();
+        // SAFETY: the page is mapped, and no exit's data is borrowed.
+        unsafe { (*self.run.0).request_interrupt_window = wanted.into() };
     }
 
     fn set_cr8(&mut self, cr8: u8) {
-        self.fd.get_kvm_run().cr8 = cr8.into();
+        // SAFETY: the page is mapped, and no exit's data is borrowed.
+        unsafe { (*self.run.0).cr8 = cr8.into() };
     }
 
     fn time_of_tsc(&self, tsc: u64, now: Nanos) -> Result<Nanos, CpuError> {
@@ -233,15 +244,16 @@ impl Cpu for KvmCpu {
         Ok(now.saturating_add(Nanos::try_from(left).unwrap_or(Nanos::MAX)))
     }
 
+    fn init(&mut self) -> Result<(), CpuError> {
+        let sregs = reset::sregs_of_init(self.sregs()?);
+        self.begin_anew(&sregs)?;
+        self.power_up.put_back_debug_registers(&self.fd)
+    }
+
     fn reset(&mut self) -> Result<(), CpuError> {
-        let sregs = reset::sregs(self.sregs()?);
-        self.set_sregs(&sregs)?;
-        self.set_regs(&reset::regs())?;
-        of_cpu("KVM_SET_VCPU_EVENTS", self.fd.set_vcpu_events(&kvm_vcpu_events::default()))?;
-        if matches!(self.irqchip, IrqChip::Kernel | IrqChip::Split) {
-            self.reset_apic()?;
-        }
-        Ok(())
+        self.begin_anew(&reset::sregs(self.power_up.apic_base))?;
+        self.power_up.put_back(&self.fd)?;
+        self.put_xsave_back()
     }
 
     fn regs(&self) -> Result<kvm_regs, CpuError> {
@@ -249,6 +261,10 @@ impl Cpu for KvmCpu {
     }
 
     fn set_regs(&mut self, regs: &kvm_regs) -> Result<(), CpuError> {
+        // What the run page says is of the registers before.
+        if regs.rflags & INTERRUPT_FLAG == 0 {
+            self.close();
+        }
         of_cpu("KVM_SET_REGS", self.fd.set_regs(regs))
     }
 
@@ -257,6 +273,10 @@ impl Cpu for KvmCpu {
     }
 
     fn set_sregs(&mut self, sregs: &kvm_sregs) -> Result<(), CpuError> {
+        // An interrupt that is being taken already leaves no room for another.
+        if sregs.interrupt_bitmap != [0; 4] {
+            self.close();
+        }
         of_cpu("KVM_SET_SREGS", self.fd.set_sregs(sregs))
     }
 }

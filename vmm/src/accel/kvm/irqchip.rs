@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kvm_bindings::{
     KVM_CAP_SPLIT_IRQCHIP, KVM_IRQ_ROUTING_IRQCHIP, KVM_IRQ_ROUTING_MSI, KVM_IRQCHIP_IOAPIC,
     KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE, KVM_PIT_SPEAKER_DUMMY, KvmIrqRouting, kvm_enable_cap,
-    kvm_irq_routing_entry, kvm_msi, kvm_pit_config,
+    kvm_irq_routing_entry, kvm_irqchip, kvm_msi, kvm_pit_config, kvm_pit_state2,
 };
 
 use super::shown::Shown;
@@ -18,6 +18,12 @@ use crate::irq::{Apics, Controller, GSIS, Route, pc_routes};
 
 /// All controllers, in the kernel.
 pub(super) struct KernelChips(Arc<Shown>);
+
+/// The controllers in the kernel, and the interval timer if it is there as well, as they were when they were made.
+pub(super) struct Fresh {
+    chips: Vec<kvm_irqchip>,
+    timer: Option<kvm_pit_state2>,
+}
 
 /// The local APICs, in the kernel.
 pub(super) struct KernelApics {
@@ -40,6 +46,31 @@ impl KernelChips {
     }
 }
 
+impl Fresh {
+    /// What they are now.
+    pub(super) fn of(shown: &Shown, has_timer: bool) -> Result<Self, AccelError> {
+        let mut chips = Vec::new();
+        for chip_id in [KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE, KVM_IRQCHIP_IOAPIC] {
+            let mut chip = kvm_irqchip { chip_id, ..Default::default() };
+            of_accel("KVM_GET_IRQCHIP", shown.fd.get_irqchip(&mut chip))?;
+            chips.push(chip);
+        }
+        let timer = has_timer.then(|| of_accel("KVM_GET_PIT2", shown.fd.get_pit2())).transpose()?;
+        Ok(Self { chips, timer })
+    }
+
+    /// Makes them so again.
+    pub(super) fn put_back(&self, shown: &Shown) -> Result<(), AccelError> {
+        for chip in &self.chips {
+            of_accel("KVM_SET_IRQCHIP", shown.fd.set_irqchip(chip))?;
+        }
+        match &self.timer {
+            Some(timer) => of_accel("KVM_SET_PIT2", shown.fd.set_pit2(timer)),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Controller for KernelChips {
     fn set(&self, gsi: u32, level: bool) {
         // A line that the kernel refuses is one that no table has: the trace tells.
@@ -47,7 +78,7 @@ impl Controller for KernelChips {
     }
 
     fn message(&self, address: u64, data: u32) {
-        signal(&self.0, address, data);
+        let _ = signal(&self.0, address, data);
     }
 }
 
@@ -62,27 +93,37 @@ impl KernelApics {
 }
 
 impl Apics for KernelApics {
-    fn message(&self, address: u64, data: u32) {
-        signal(&self.shown, address, data);
+    fn message(&self, address: u64, data: u32) -> bool {
+        signal(&self.shown, address, data)
     }
 
     fn pins(&self, messages: &[Option<Message>]) {
         let mut held = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if *held == messages {
+        let merged = merged(&held, messages);
+        if *held == merged {
             return;
         }
-        messages.clone_into(&mut held);
         let entries: Vec<_> = (0..)
-            .zip(messages)
+            .zip(&merged)
             .filter_map(|(pin, message)| message.map(|Message { address, data }| (pin, address, data)))
             .map(|(pin, address, data)| entry(pin, Route::Message { address, data }))
             .collect();
-        // Without the route an end of interrupt is not told, which the trace shows.
-        let _ = route(&self.shown, &entries);
+        // Without the route an end of interrupt is not told, which the trace shows; the next change of a pin tries it again.
+        if route(&self.shown, &entries).is_ok() {
+            *held = merged;
+        }
     }
 }
 
-fn signal(shown: &Shown, address: u64, data: u32) {
+/// What is to be told of the pins: a pin that is masked keeps its last message, because an interrupt that it sent may still be in
+/// service, and the kernel tells of the ends of those alone that are routed.
+fn merged(held: &[Option<Message>], messages: &[Option<Message>]) -> Vec<Option<Message>> {
+    let kept = held.iter().copied().chain(std::iter::repeat(None));
+    messages.iter().zip(kept).map(|(message, kept)| message.or(kept)).collect()
+}
+
+/// Whether anybody accepts the message.
+fn signal(shown: &Shown, address: u64, data: u32) -> bool {
     let [a, b, c, d, e, f, g, h] = address.to_le_bytes();
     let message = kvm_msi {
         address_lo: u32::from_le_bytes([a, b, c, d]),
@@ -91,7 +132,7 @@ fn signal(shown: &Shown, address: u64, data: u32) {
         ..Default::default()
     };
     // That no processor takes it is no error of the device's.
-    let _ = told("KVM_SIGNAL_MSI", shown.fd.signal_msi(message));
+    told("KVM_SIGNAL_MSI", shown.fd.signal_msi(message)).is_ok_and(|accepted| accepted > 0)
 }
 
 fn route(shown: &Shown, entries: &[kvm_irq_routing_entry]) -> Result<(), AccelError> {
@@ -121,4 +162,16 @@ fn entry(gsi: u32, route: Route) -> kvm_irq_routing_entry {
     let chip = unsafe { &mut entry.u.irqchip };
     (chip.irqchip, chip.pin) = (irqchip, pin.into());
     entry
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Message, merged};
+
+    #[test]
+    fn a_pin_that_is_masked_keeps_its_route() {
+        let message = |data| Some(Message { address: 0xfee0_0000, data });
+        assert_eq!(merged(&[], &[None, message(1)]), [None, message(1)]);
+        assert_eq!(merged(&[message(1), message(2)], &[None, message(3)]), [message(1), message(3)]);
+    }
 }

@@ -24,8 +24,8 @@ impl KvmKick {
     ///
     /// The byte must be there until [`KvmKick::cut`] has been called.
     pub(super) unsafe fn new(immediate_exit: *mut u8) -> Self {
-        // SAFETY: the caller keeps the byte for as long as the target is held; the kernel reads it whole, and this process sets it
-        // between two runs of the vCPU or by this.
+        // SAFETY: the caller keeps the byte for as long as the target is held; the kernel reads it whole, and this process reaches it
+        // by this alone.
         let immediate_exit = unsafe { AtomicU8::from_ptr(immediate_exit) };
         Self(Mutex::new(Some(Target { immediate_exit, thread: None })))
     }
@@ -35,6 +35,13 @@ impl KvmKick {
         if let Some(target) = self.target().as_mut() {
             // SAFETY: gettid has no conditions.
             target.thread = Some(unsafe { libc::gettid() });
+        }
+    }
+
+    /// Has KVM_RUN come back at once from now on, or not: for the vCPU's own thread.
+    pub(super) fn stay(&self, out: bool) {
+        if let Some(target) = self.target().as_ref() {
+            target.immediate_exit.store(out.into(), Ordering::SeqCst);
         }
     }
 

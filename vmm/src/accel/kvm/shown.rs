@@ -2,10 +2,14 @@
 //! and 4.59 "KVM_IOEVENTFD".
 #![expect(unsafe_code, reason = "shows memory of this process to a guest")]
 
+use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kvm_bindings::{KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY, kvm_userspace_memory_region};
-use kvm_ioctls::{IoEventAddress, NoDatamatch, VmFd};
+use kvm_bindings::{
+    KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY, kvm_ioeventfd, kvm_ioeventfd_flag_nr_datamatch,
+    kvm_ioeventfd_flag_nr_pio, kvm_userspace_memory_region,
+};
+use kvm_ioctls::VmFd;
 
 use super::trace::of_accel;
 use crate::accel::AccelError;
@@ -158,25 +162,31 @@ impl Listener for KvmListener {
         self.shown.show(&self.ram, view)
     }
 
+    /// KVM_IOEVENTFD by hand: the wrapper of kvm-ioctls has a width only together with data.
     fn doorbell(&mut self, doorbell: &Doorbell) -> Result<(), AccelError> {
-        let address = match doorbell.space {
-            Space::Ports => IoEventAddress::Pio(doorbell.address),
-            Space::Memory => IoEventAddress::Mmio(doorbell.address),
+        // A write of any other width is left to the bus.
+        let Some(len) = u32::try_from(doorbell.width).ok().filter(|width| matches!(width, 1 | 2 | 4 | 8))
+        else {
+            return Ok(());
         };
-        let (fd, vm) = (&doorbell.fd, &self.shown.fd);
-        // The width goes by the type; what no type stands for is left to the bus.
-        let [a, b, c, d, e, f, g, h] = doorbell.data.unwrap_or(0).to_le_bytes();
-        let result = match (doorbell.width, doorbell.data) {
-            (_, None) => vm.register_ioevent(fd, &address, NoDatamatch),
-            (1, _) => vm.register_ioevent(fd, &address, a),
-            (2, _) => vm.register_ioevent(fd, &address, u16::from_le_bytes([a, b])),
-            (4, _) => vm.register_ioevent(fd, &address, u32::from_le_bytes([a, b, c, d])),
-            (8, _) => vm.register_ioevent(fd, &address, u64::from_le_bytes([a, b, c, d, e, f, g, h])),
-            _ => return Ok(()),
+        let ports = if doorbell.space == Space::Ports { 1 << kvm_ioeventfd_flag_nr_pio } else { 0 };
+        let data = if doorbell.data.is_some() { 1 << kvm_ioeventfd_flag_nr_datamatch } else { 0 };
+        let wanted = kvm_ioeventfd {
+            datamatch: doorbell.data.unwrap_or(0),
+            addr: doorbell.address,
+            len,
+            fd: doorbell.fd.as_raw_fd(),
+            flags: ports | data,
+            ..Default::default()
         };
-        of_accel("KVM_IOEVENTFD", result)
+        // SAFETY: the descriptor is a VM's, and the kernel reads the structure alone.
+        let answer = unsafe { libc::ioctl(self.shown.fd.as_raw_fd(), KVM_IOEVENTFD, &raw const wanted) };
+        of_accel("KVM_IOEVENTFD", if answer < 0 { Err(kvm_ioctls::Error::last()) } else { Ok(()) })
     }
 }
+
+/// `_IOW(KVMIO, 0x79, struct kvm_ioeventfd)`.
+const KVM_IOEVENTFD: libc::c_ulong = 0x4040_ae79;
 
 fn is_set(bitmap: &[u64], bit: u64) -> bool {
     let word = usize::try_from(bit / 64).ok().and_then(|word| bitmap.get(word));

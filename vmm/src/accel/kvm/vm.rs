@@ -10,7 +10,7 @@ use kvm_ioctls::{Cap, Kvm, MsrFilterDefaultAction, MsrFilterRange, MsrFilterRang
 
 use super::cpu::KvmCpu;
 use super::cpuid;
-use super::irqchip::{KernelApics, KernelChips};
+use super::irqchip::{Fresh, KernelApics, KernelChips};
 use super::shown::{KvmListener, Shown};
 use super::trace::of_accel;
 use crate::accel::{AccelError, Cpu, Hypervisor, InAccel};
@@ -26,11 +26,16 @@ pub(super) struct KvmVm {
     cpuid: CpuId,
     irqchip: IrqChip,
     has_deadline: bool,
+    /// The kernel's interrupt controllers before any guest reached them, if there are any.
+    fresh: Option<Fresh>,
+    /// The MSRs that a vCPU's reset puts back.
+    msrs: Vec<u32>,
 }
 
 impl KvmVm {
     pub(super) fn new(kvm: Kvm, fd: VmFd, cpuid: CpuId) -> Self {
-        Self { kvm, shown: Arc::new(Shown::new(fd)), cpuid, irqchip: IrqChip::None, has_deadline: false }
+        let shown = Arc::new(Shown::new(fd));
+        Self { kvm, shown, cpuid, irqchip: IrqChip::None, has_deadline: false, fresh: None, msrs: Vec::new() }
     }
 
     /// Has the MSRs of the local APIC come to this program, where the kernel can send them.
@@ -78,7 +83,9 @@ impl Hypervisor for KvmVm {
             IrqChip::Kernel => {
                 needs(Cap::Irqchip, "KVM_CAP_IRQCHIP")?;
                 self.has_deadline = self.kvm.check_extension(Cap::TscDeadlineTimer);
-                InAccel::All(Arc::new(KernelChips::create(shown, self.has_timer())?))
+                let chips = KernelChips::create(Arc::clone(&shown), self.has_timer())?;
+                self.fresh = Some(Fresh::of(&shown, self.has_timer())?);
+                InAccel::All(Arc::new(chips))
             }
         })
     }
@@ -103,7 +110,14 @@ impl Hypervisor for KvmVm {
         let fd = of_accel("KVM_CREATE_VCPU", self.shown.fd.create_vcpu(id.into()))?;
         let cpuid = cpuid::of_cpu(&self.cpuid, id, cpus, self.irqchip, self.has_deadline);
         of_accel("KVM_SET_CPUID2", fd.set_cpuid2(&cpuid))?;
-        let is_bootstrap = id == 0;
-        Ok(Box::new(KvmCpu::new(fd, Arc::clone(&self.shown), self.irqchip, is_bootstrap)?))
+        if self.msrs.is_empty() {
+            let msrs = of_accel("KVM_GET_MSR_INDEX_LIST", self.kvm.get_msr_index_list())?;
+            self.msrs = msrs.as_slice().to_vec();
+        }
+        Ok(Box::new(KvmCpu::new(fd, Arc::clone(&self.shown), self.irqchip, &self.msrs)?))
+    }
+
+    fn reset(&mut self) -> Result<(), AccelError> {
+        self.fresh.as_ref().map_or(Ok(()), |fresh| fresh.put_back(&self.shown))
     }
 }

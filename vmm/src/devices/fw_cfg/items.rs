@@ -84,8 +84,8 @@ impl Items {
     pub(super) fn read(&self, key: u16, offset: u32, bytes: &mut [u8]) {
         bytes.fill(0);
         let held = self.lock();
-        // Bit 14 says that it is to be written, bit 15 that it is of the architecture's own.
-        let item = held.items.get(&(key & 0x3fff)).map(Vec::as_slice).unwrap_or_default();
+        // Bit 14 says that it is to be written; bit 15 is of the key: those of the architecture's own items have it.
+        let item = held.items.get(&(key & 0xbfff)).map(Vec::as_slice).unwrap_or_default();
         let rest = usize::try_from(offset).ok().and_then(|offset| item.get(offset..)).unwrap_or_default();
         let length = rest.len().min(bytes.len());
         bytes[..length].copy_from_slice(&rest[..length]);

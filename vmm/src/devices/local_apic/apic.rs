@@ -52,7 +52,8 @@ pub enum Event {
 pub(super) const ENABLED: u64 = 1 << 11;
 pub(super) const X2APIC: u64 = 1 << 10;
 const BOOTSTRAP: u64 = 1 << 8;
-const BASE: u64 = 0xfee0_0000;
+/// Where it is after power-up.
+pub(crate) const BASE: u64 = 0xfee0_0000;
 pub(super) const MASKED: u32 = 1 << 16;
 const RECEIVED_ILLEGAL_VECTOR: u32 = 1 << 6;
 
@@ -97,6 +98,14 @@ impl LocalApic {
         let base = self.base;
         let fresh = Self::new(self.id);
         *self = Self { base, waits_for_startup: !self.is_bootstrap, ..fresh };
+        if self.is_x2apic() {
+            self.ldr = self.x2apic_ldr();
+        }
+    }
+
+    /// SDM 3, 12.12.10.2: the cluster, and the place in it.
+    fn x2apic_ldr(&self) -> u32 {
+        (self.id >> 4) << 16 | 1 << (self.id & 0xf)
     }
 
     /// A PC without firmware is left in virtual-wire mode, as firmware leaves it: the i8259 pair at LINT0, NMI at LINT1.
@@ -116,15 +125,18 @@ impl LocalApic {
         self.base & (ENABLED | X2APIC) == ENABLED | X2APIC
     }
 
-    pub(super) fn is_software_enabled(&self) -> bool {
+    pub(crate) fn is_software_enabled(&self) -> bool {
         self.is_enabled() && self.svr & 0x100 != 0
     }
 
-    /// Takes a message that is for this one.
-    pub fn accept(&mut self, delivery: Delivery, vector: u8, is_level: bool) {
+    /// Takes a message that is for this one. Whether it accepts it.
+    pub fn accept(&mut self, delivery: Delivery, vector: u8, is_level: bool) -> bool {
         match delivery {
-            Delivery::Fixed | Delivery::Lowest if !self.is_software_enabled() => {}
-            Delivery::Fixed | Delivery::Lowest if vector < 16 => self.error(RECEIVED_ILLEGAL_VECTOR),
+            Delivery::Fixed | Delivery::Lowest if !self.is_software_enabled() => return false,
+            Delivery::Fixed | Delivery::Lowest if vector < 16 => {
+                self.error(RECEIVED_ILLEGAL_VECTOR);
+                return false;
+            }
             Delivery::Fixed | Delivery::Lowest => {
                 put(&mut self.irr, vector, true);
                 put(&mut self.tmr, vector, is_level);
@@ -143,6 +155,7 @@ impl LocalApic {
             Delivery::ExtInt => self.ext_int = true,
             Delivery::Smi | Delivery::Reserved => {}
         }
+        true
     }
 
     /// Whether the processor takes what the i8259 pair asks for.
@@ -219,8 +232,7 @@ impl LocalApic {
         let was_x2apic = self.is_x2apic();
         self.base = base;
         if self.is_x2apic() && !was_x2apic {
-            // SDM 3, 12.12.10.2: the cluster, and the place in it.
-            self.ldr = (self.id >> 4) << 16 | 1 << (self.id & 0xf);
+            self.ldr = self.x2apic_ldr();
         }
         if !self.is_enabled() {
             let (nmi, init, startup, waits) = (self.nmi, self.init, self.startup, self.waits_for_startup);
@@ -251,6 +263,18 @@ impl LocalApic {
     /// When it wants to be polled next.
     pub fn deadline(&self) -> Option<Nanos> {
         self.timer.deadline(self.lvt[LVT_TIMER])
+    }
+
+    /// The same with its times counted from `now`, for another clock.
+    pub(crate) fn apart_from(mut self, now: Nanos) -> Self {
+        self.timer.count_from(now);
+        self
+    }
+
+    /// What [`LocalApic::apart_from`] made, in the time of a clock that is at `now`.
+    pub(crate) fn joined_to(mut self, now: Nanos) -> Self {
+        self.timer.count_on(now);
+        self
     }
 
     pub(super) fn error(&mut self, bit: u32) {

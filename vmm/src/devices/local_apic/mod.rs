@@ -7,6 +7,7 @@ mod messages;
 mod registers;
 mod timer;
 
+pub(crate) use apic::BASE;
 pub use apic::{Event, LocalApic};
 pub use messages::{Command, Delivery, Destination};
 pub use registers::{Effect, NoRegister, TSC_DEADLINE};

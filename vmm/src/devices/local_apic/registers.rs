@@ -65,7 +65,7 @@ impl LocalApic {
             0x30 => {
                 let low = value & 0xc_cfff;
                 self.icr = self.icr & !0xffff_ffff | u64::from(low);
-                return self.send(false);
+                return self.send(self.icr, false);
             }
             index => match self.store(index, value, now) {
                 Ok(effect) => return effect,
@@ -78,7 +78,11 @@ impl LocalApic {
     /// Reads a register as an MSR.
     pub fn read_msr(&mut self, msr: u32, now: Nanos) -> Result<u64, NoRegister> {
         if msr == TSC_DEADLINE {
-            return Ok(self.timer.tsc_deadline());
+            return Ok(if self.timer.has_deadline(self.lvt[LVT_TIMER]) {
+                self.timer.tsc_deadline()
+            } else {
+                0
+            });
         }
         if !self.is_x2apic() {
             return Err(NoRegister);
@@ -103,7 +107,10 @@ impl LocalApic {
         deadline: Nanos,
     ) -> Result<Effect, NoRegister> {
         if msr == TSC_DEADLINE {
-            self.timer.set_deadline(value, deadline);
+            // In the other modes it reads zero and ignores writes: SDM 3, 12.5.4.1.
+            if self.timer.has_deadline(self.lvt[LVT_TIMER]) {
+                self.timer.set_deadline(value, deadline);
+            }
             return Ok(Effect::Nothing);
         }
         let index = u64::from(msr.wrapping_sub(FIRST));
@@ -112,7 +119,7 @@ impl LocalApic {
         }
         if index == 0x30 {
             self.icr = value & 0xffff_ffff_000c_cfff;
-            return Ok(self.send(true));
+            return Ok(self.send(self.icr, true));
         }
         let value = u32::try_from(value).map_err(|_| NoRegister)?;
         match index {
@@ -153,15 +160,10 @@ impl LocalApic {
             0x0f => self.set_spurious(value & 0x1ff),
             0x28 => self.errors = [self.errors[1], 0],
             0x32..=0x37 => self.set_lvt(usize::try_from(index - 0x32).unwrap_or(0), value, now),
+            // SDM 3, 12.5.4.1: with a deadline, the initial count cannot be written.
+            0x38 if self.timer.has_deadline(self.lvt[LVT_TIMER]) => {}
             0x38 => self.timer.start(value, now),
-            0x3e => {
-                let left = self.timer.count(now, self.lvt[LVT_TIMER]);
-                self.timer.divide = value & 0xb;
-                if left != 0 {
-                    let initial = self.timer.initial;
-                    self.timer.start(initial, now);
-                }
-            }
+            0x3e => self.timer.divide_by(value & 0xb, now, self.lvt[LVT_TIMER]),
             _ => return Err(NoRegister),
         }
         Ok(Effect::Nothing)
@@ -186,8 +188,8 @@ impl LocalApic {
         }
     }
 
-    fn send(&mut self, is_x2apic: bool) -> Effect {
-        let command = Command::of_icr(self.icr, is_x2apic);
+    fn send(&mut self, icr: u64, is_x2apic: bool) -> Effect {
+        let command = Command::of_icr(icr, is_x2apic);
         let is_interrupt = matches!(command.delivery, super::Delivery::Fixed | super::Delivery::Lowest);
         if is_interrupt && command.vector < 16 {
             self.error(SENT_ILLEGAL_VECTOR);
@@ -196,8 +198,8 @@ impl LocalApic {
         Effect::Send(command)
     }
 
+    /// What the interrupt command register would send with the shorthand for oneself, without a change of that.
     fn send_itself(&mut self, vector: u8) -> Effect {
-        self.icr = 0x4_0000 | u64::from(vector);
-        self.send(true)
+        self.send(0x4_0000 | u64::from(vector), true)
     }
 }

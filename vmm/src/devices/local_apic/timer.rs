@@ -11,10 +11,8 @@ pub(super) struct Timer {
     pub(super) initial: u32,
     /// The divide configuration register.
     pub(super) divide: u32,
-    /// When it was started.
-    started: Nanos,
-    /// Whether its one shot is over.
-    is_over: bool,
+    /// When its count runs out next; none once a single one has, until it is started anew.
+    expires: Option<Nanos>,
     /// IA32_TSC_DEADLINE as the guest wrote it, and when that is.
     tsc_deadline: u64,
     tsc_time: Nanos,
@@ -31,7 +29,32 @@ enum Mode {
 impl Timer {
     /// Starts it anew, or stops it with zero.
     pub(super) fn start(&mut self, initial: u32, now: Nanos) {
-        (self.initial, self.started, self.is_over) = (initial, now, false);
+        self.initial = initial;
+        self.expires = (initial != 0).then(|| now.saturating_add(self.period()));
+    }
+
+    /// Sets the divide configuration: what is left of the count is counted on, faster or slower.
+    pub(super) fn divide_by(&mut self, divide: u32, now: Nanos, lvt: u32) {
+        let left = u64::from(self.count(now, lvt));
+        self.divide = divide;
+        self.expires = self.expires.map(|_| now.saturating_add(left * self.divisor()));
+    }
+
+    /// Counts its times from `now`.
+    pub(super) fn count_from(&mut self, now: Nanos) {
+        self.expires = self.expires.map(|expires| expires.saturating_sub(now));
+        self.tsc_time = self.tsc_time.saturating_sub(now);
+    }
+
+    /// Has them, counted from `now`, be those of a clock again.
+    pub(super) fn count_on(&mut self, now: Nanos) {
+        self.expires = self.expires.map(|left| left.saturating_add(now)).filter(|_| self.initial != 0);
+        self.tsc_time = self.tsc_time.saturating_add(now);
+    }
+
+    /// Whether it is in the mode that has a deadline.
+    pub(super) fn has_deadline(&self, lvt: u32) -> bool {
+        mode(lvt) == Mode::Deadline
     }
 
     /// Sets the deadline, or clears it with zero: it is over at `at`.
@@ -45,28 +68,25 @@ impl Timer {
 
     /// The current count.
     pub(super) fn count(&self, now: Nanos, lvt: u32) -> u32 {
-        let passed = now.saturating_sub(self.started) / self.divisor();
-        let initial = u64::from(self.initial);
+        let Some(expires) = self.expires else { return 0 };
         let left = match mode(lvt) {
             Mode::Deadline => 0,
-            Mode::OneShot => initial.saturating_sub(passed),
-            Mode::Periodic if initial == 0 => 0,
-            Mode::Periodic => initial - passed % initial,
+            Mode::OneShot => expires.saturating_sub(now),
+            Mode::Periodic if now < expires => expires - now,
+            Mode::Periodic => self.period() - (now - expires) % self.period(),
         };
-        u32::try_from(left).unwrap_or(0)
+        u32::try_from(left.div_ceil(self.divisor())).unwrap_or(u32::MAX)
     }
 
     /// Whether it has run out by now. However often it has, it says so once.
     pub(super) fn poll(&mut self, now: Nanos, lvt: u32) -> bool {
-        if self.deadline(lvt).is_none_or(|deadline| deadline > now) {
-            return false;
-        }
+        let Some(deadline) = self.deadline(lvt).filter(|deadline| *deadline <= now) else { return false };
         match mode(lvt) {
             Mode::Deadline => self.tsc_deadline = 0,
-            Mode::OneShot => self.is_over = true,
+            Mode::OneShot => self.expires = None,
             Mode::Periodic => {
-                let period = self.period();
-                self.started += now.saturating_sub(self.started) / period * period;
+                let periods = (now - deadline) / self.period() + 1;
+                self.expires = Some(deadline.saturating_add(periods.saturating_mul(self.period())));
             }
         }
         true
@@ -76,8 +96,7 @@ impl Timer {
     pub(super) fn deadline(&self, lvt: u32) -> Option<Nanos> {
         match mode(lvt) {
             Mode::Deadline => (self.tsc_deadline != 0).then_some(self.tsc_time),
-            Mode::OneShot if self.is_over => None,
-            _ => (self.initial != 0).then(|| self.started.saturating_add(self.period())),
+            _ => self.expires,
         }
     }
 

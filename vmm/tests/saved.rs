@@ -1,0 +1,34 @@
+//! A saved state goes on in a machine whose clock shows another time as it would have in its own.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod board;
+
+use board::Board;
+use rstest::rstest;
+
+const SECOND: u64 = 1_000_000_000;
+
+fn program(board: &Board, writes: &[(u16, u8)]) {
+    writes.iter().for_each(|(port, byte)| board.outb(*port, *byte));
+}
+
+#[rstest]
+#[case::counter("i8254", &[(0x43, 0x34), (0x40, 0xff), (0x40, 0xff), (0x43, 0xb6), (0x42, 0x10), (0x42, 0x27)], SECOND / 2)]
+#[case::waiting_count("i8254", &[(0x43, 0x36), (0x40, 0xff), (0x40, 0xff), (0x40, 0x10), (0x40, 0x10)], SECOND / 2)]
+#[case::second("mc146818", &[(0x70, 0x0b), (0x71, 0x12)], SECOND / 2)]
+#[case::timeout("com1", &[(0x3fa, 0x87), (0x3f9, 0x01), (0x3fb, 0x03)], SECOND / 500)]
+fn a_state_travels(#[case] device: &str, #[case] writes: &[(u16, u8)], #[case] behind: u64) {
+    let (here, there) = (Board::watched(&[device]), Board::watched(&[device]));
+    here.step(3 * SECOND / 2);
+    program(&here, writes);
+    here.wires.serial[0].type_in(b"x");
+    here.bus.poll();
+    there.step(77 * SECOND);
+    there.bus.load(device, here.state()).unwrap();
+    assert_eq!(there.state(), here.state());
+    for _ in 0..3 {
+        here.step(behind);
+        there.step(behind);
+        assert_eq!(there.state(), here.state());
+    }
+}
