@@ -15,6 +15,9 @@ use crate::{After, CodeError, Event, Handlers, Image, ImageError, Mode, code};
 pub const ANSWER_PORT: u16 = 0xa7;
 /// The port that tells the end of the script: one byte.
 pub const END_PORT: u16 = 0xf4;
+/// The port of the instruction at which interrupts are let in: one byte that says nothing. It leaves the guest, and where interrupts
+/// are let in without leaving it, not every host notices.
+pub const WINDOW_PORT: u16 = 0xa4;
 /// One byte to this port and the line's number is the level of an interrupt line, as with QEMU's `pc-testdev`.
 pub const LINES_PORT: u16 = 0x2000;
 
@@ -38,6 +41,8 @@ pub enum Op {
     Line(u8, bool),
     /// Interrupts are let in for one instruction.
     Take,
+    /// Interrupts are let in until one comes, by HLT.
+    Wait,
 }
 
 /// What a step says.
@@ -112,7 +117,7 @@ fn value(data: &[u8]) -> u64 {
 impl Op {
     /// Whether it answers, or may fail.
     pub fn says(&self) -> bool {
-        matches!(self, Self::In(_) | Self::Read(_) | Self::Wrmsr(..) | Self::Rdmsr(_) | Self::Take)
+        !matches!(self, Self::Out(..) | Self::Write(..) | Self::Line(..))
     }
 
     fn write(self, a: &mut CodeAssembler) -> Result<(), IcedError> {
@@ -150,9 +155,15 @@ impl Op {
                 a.wrmsr()?;
                 done(a)
             }),
+            Self::Wait => resuming(a, |a| {
+                a.sti()?;
+                a.hlt()?;
+                a.cli()?;
+                done(a)
+            }),
             Self::Take => resuming(a, |a| {
                 a.sti()?;
-                a.nop()?;
+                a.out(u32::from(WINDOW_PORT), al)?;
                 a.cli()?;
                 done(a)
             }),
@@ -201,7 +212,8 @@ impl fmt::Display for Op {
             Self::Rdmsr(msr) => write!(f, "RDMSR {msr:#x}"),
             Self::Line(line, true) => write!(f, "line {line} goes high"),
             Self::Line(line, false) => write!(f, "line {line} goes low"),
-            Self::Take => f.write_str("STI; NOP; CLI"),
+            Self::Take => f.write_str("STI; OUT; CLI"),
+            Self::Wait => f.write_str("STI; HLT; CLI"),
         }
     }
 }

@@ -10,7 +10,7 @@ fn a_script_is_one_program_that_tells_its_end() {
     let image = script.image().unwrap();
     assert_eq!(image.code.mode, Mode::Long);
     let listing = image.code.disassemble().join("\n");
-    for part in ["mov edx, 0x20", "mov al, 0x0a", "in al, dx", "mov edx, 0x2005", "sti", "mov edx, 0xf4"] {
+    for part in ["mov edx, 0x20", "mov al, 0xa", "in al, dx", "mov edx, 0x2005", "sti", "mov edx, 0xf4"] {
         assert!(listing.to_lowercase().contains(part), "{part} in {listing}");
     }
 }

@@ -87,21 +87,33 @@ pub fn agree(script: &Script, twins: &[Twin], rows: &[&Allowed]) -> Outcome {
     Ok(())
 }
 
-/// Each row that has an example is needed: without it, the twins differ on that, and with all of them they do not.
+/// Each row that has an example is needed: without it, the twins differ on that behind these first steps, and with all rows they do
+/// not.
 #[track_caller]
-pub fn each_is_needed(twins: &[Twin], rows: &[Allowed]) -> Outcome {
+pub fn each_is_needed(twins: &[Twin], rows: &[Allowed], first: &[Op]) -> Outcome {
     let all: Vec<&Allowed> = rows.iter().collect();
     for row in rows.iter().filter(|row| !row.example.is_empty()) {
-        let example = Script(row.example.to_vec());
+        let example = Script([first, row.example].concat());
         let without: Vec<&Allowed> = all.iter().copied().filter(|other| !std::ptr::eq(*other, row)).collect();
         agree(&example, twins, &all).map_err(|stop| stop.during(row.what))?;
         match agree(&example, twins, &without) {
             Err(Stop::Broken(_)) => check::count(),
             Err(stop) => return Err(stop.during(row.what)),
-            Ok(()) => check::holds(false, format_args!("the twins differ: {}", row.what))?,
+            Ok(()) => return Err(no_difference(row, &compared(&example, &without), twins)),
         }
     }
     Ok(())
+}
+
+/// The row allows what is not there.
+#[track_caller]
+fn no_difference(row: &Allowed, script: &Script, twins: &[Twin]) -> Stop {
+    let why = format!("the twins do not differ: {}", row.what);
+    let answers: Result<Vec<_>, Stop> = twins.iter().map(|twin| (twin.answer)(script)).collect();
+    match answers.as_deref() {
+        Ok([one, other, ..]) => told(why, script, (twins[0].name, one), (twins[1].name, other)).into(),
+        _ => Broken::new(why).into(),
+    }
 }
 
 /// The script up to where the first row ends it.

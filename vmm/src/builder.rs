@@ -8,8 +8,8 @@ use crate::accel::{AccelError, Hypervisor, InAccel};
 use crate::irq::Chips;
 use crate::machine::Parts;
 use crate::{
-    Bus, Device, DeviceClass, IrqChip, Machine, MemoryError, Ram, Region, RegionError, Wires, device_class,
-    device_classes,
+    Bus, CpuModel, Device, DeviceClass, IrqChip, Machine, MemoryError, Ram, Region, RegionError, Wires,
+    device_class, device_classes,
 };
 
 /// Why a machine cannot be built.
@@ -69,6 +69,18 @@ impl Builder {
     pub fn cpus(mut self, cpus: u32) -> Self {
         self.wires = Wires { cpus, ..self.wires };
         self
+    }
+
+    /// Lets its vCPUs be of this model.
+    pub fn processor(mut self, model: CpuModel) -> Self {
+        self.hypervisor.processor(model);
+        self
+    }
+
+    /// Has what its guest writes to noted in a ring of so many entries for each vCPU, a power of two, and not in bitmaps.
+    pub fn dirty_rings(mut self, entries: u32) -> Result<Self, BuildError> {
+        self.hypervisor.use_rings(entries)?;
+        Ok(self)
     }
 
     /// Gives it interrupt controllers, where they were asked for: from now on devices can have lines to them.

@@ -128,7 +128,7 @@ fn another_step(steps: Steps) -> Outcome {
 claim!(another_step, "a row excuses another step", [Observed("nowhere")]);
 
 fn not_needed() -> Outcome {
-    each_is_needed(&with(truth), &[AT_THE_SECOND])
+    each_is_needed(&with(truth), &[AT_THE_SECOND], &[])
 }
 claim!(not_needed, "a row is needed between twins that agree", [Observed("nowhere")]);
 
@@ -139,7 +139,7 @@ claim!(ended, "rows that end everything leave something", [Observed("nowhere")])
 
 fn honest(steps: Steps) -> Outcome {
     agree(&steps.0, &with(truth), &[])?;
-    each_is_needed(&with(answers_otherwise), &[AT_THE_SECOND])
+    each_is_needed(&with(answers_otherwise), &[AT_THE_SECOND], &[])
 }
 claim!(honest, "twins that agree agree, and a row that is needed is needed", [Observed("nowhere")]);
 
@@ -169,7 +169,7 @@ fn an_interrupt_of_its_own_is_a_fail() {
     assert_eq!(entry.verdict, Verdict::Fail);
     let why = entry.why.unwrap_or_default();
     assert!(
-        why.ends_with("STI; NOP; CLI: the truth says done, the liar says vector 0x21"),
+        why.ends_with("STI; OUT; CLI: the truth says done, the liar says vector 0x21"),
         "what differs is not told: {why}"
     );
 }
@@ -181,7 +181,7 @@ fn a_row_for_another_step_excuses_nothing() {
 }
 
 fn a_row_that_is_not_needed_is_a_fail() {
-    failed("not_needed", "it does not hold that the twins differ: bit 6 of port 1");
+    failed("not_needed", "the twins do not differ: bit 6 of port 1");
 }
 
 fn rows_that_end_everything_leave_nothing() {

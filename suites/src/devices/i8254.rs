@@ -246,7 +246,7 @@ claim!(
 );
 
 fn differences_are_there() -> Outcome {
-    each_is_needed(&[KERNEL, USER], &ALLOWED)
+    each_is_needed(&[KERNEL, USER], &ALLOWED, &programmed())
 }
 claim!(
     differences_are_there,

@@ -2,3 +2,7 @@
 
 mod bare;
 mod boot;
+mod dirty_log;
+mod ioeventfd;
+mod irqfd;
+mod signal_msi;

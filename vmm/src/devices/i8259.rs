@@ -86,12 +86,19 @@ impl I8259 {
         let vector = match pin {
             CASCADE => {
                 let pin = self.chips[1].take().unwrap_or(7);
+                // The second chip's request falls while it is acknowledged: what else it asks for is an edge of its own.
+                self.chips[0].set(CASCADE, false);
                 self.chips[1].base | pin
             }
             _ => self.chips[0].base | pin,
         };
         self.cascade();
         vector
+    }
+
+    /// Which pins' interrupts are in service, those of the second chip in the upper half.
+    pub fn in_service(&self) -> u16 {
+        u16::from_le_bytes([self.chips[0].in_service, self.chips[1].in_service])
     }
 
     /// Reads a register of the first or second chip, at its port of that offset.
@@ -237,6 +244,10 @@ impl Chip {
             is_level: byte & 0x08 != 0,
             is_single: byte & 0x02 != 0,
             wants_icw4: byte & 0x01 != 0,
+            // What ICW4 says stays until there is another, and is taken away without one; rotation has no part in it.
+            auto_eoi: self.auto_eoi && byte & 0x01 != 0,
+            is_special_fully_nested: self.is_special_fully_nested && byte & 0x01 != 0,
+            rotates_on_auto_eoi: self.rotates_on_auto_eoi,
             ..Self::default()
         };
     }

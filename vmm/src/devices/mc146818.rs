@@ -42,8 +42,8 @@ struct State {
     selected: u8,
     /// Registers and memory, 128 bytes.
     cells: Vec<u8>,
-    /// The last second that is counted in the cells.
-    second: Nanos,
+    /// When the next second is counted in the cells.
+    update: Nanos,
     /// Up to when periodic interrupts are counted.
     periodic: Nanos,
 }
@@ -72,7 +72,7 @@ const VALID: u8 = 0x80;
 
 impl State {
     fn new() -> Self {
-        Self { selected: 0, cells: vec![0; CELLS], second: 0, periodic: 0 }
+        Self { selected: 0, cells: vec![0; CELLS], update: SECOND, periodic: 0 }
     }
 
     fn form(&self) -> Form {
@@ -81,7 +81,11 @@ impl State {
 
     /// Whether seconds are counted: not while they are being set, and only with the divider in its 32 kHz position.
     fn runs(&self) -> bool {
-        self.cells[B] & SET == 0 && self.cells[A] & 0x70 == 0x20
+        self.cells[B] & SET == 0 && self.divides()
+    }
+
+    fn divides(&self) -> bool {
+        self.cells[A] & 0x70 == 0x20
     }
 
     /// How many ticks of the divider a periodic interrupt has.
@@ -95,8 +99,9 @@ impl State {
 
     /// Counts what has passed up to `now`.
     fn catch_up(&mut self, now: Nanos) {
-        let seconds = now.saturating_sub(self.second) / SECOND;
-        self.second += seconds * SECOND;
+        let late = now.checked_sub(self.update);
+        let seconds = late.map_or(0, |late| late / SECOND + 1);
+        self.update = self.update.saturating_add(seconds.saturating_mul(SECOND));
         if seconds > 0 && self.runs() {
             let form = self.form();
             if calendar::alarm_within(&self.cells, form, seconds) {
@@ -119,7 +124,7 @@ impl State {
     /// When something happens next that may interrupt.
     fn deadline(&self, now: Nanos) -> Option<Nanos> {
         let update = self.cells[B] & (ALARM | ENDED) != 0 && self.runs();
-        let update = update.then(|| self.second.saturating_add(SECOND));
+        let update = update.then_some(self.update);
         let rate = self.rate().filter(|_| self.cells[B] & PERIODIC != 0);
         let periodic = rate.map(|rate| nanos((periods(now, HERTZ) / rate + 1) * rate, HERTZ));
         [update, periodic].into_iter().flatten().min()
@@ -129,7 +134,7 @@ impl State {
         let index = usize::from(self.selected);
         match index {
             A => {
-                let left = self.second.saturating_add(SECOND).saturating_sub(now);
+                let left = self.update.saturating_sub(now);
                 let is_updating = self.runs() && left <= UPDATE;
                 self.cells[A] | if is_updating { UIP } else { 0 }
             }
@@ -143,11 +148,12 @@ impl State {
         let index = usize::from(self.selected);
         match index {
             A => {
-                let ran = self.runs();
+                let ran = self.divides();
                 self.cells[A] = byte & !UIP;
-                if !ran && self.runs() {
-                    // The first update comes half a second after the divider is let go: data sheet, "divider control".
-                    self.second = now.saturating_sub(SECOND / 2);
+                if !ran && self.divides() {
+                    // The first update comes half a second after the divider is let go, whether or not it is being set: data sheet,
+                    // "divider control".
+                    self.update = now.saturating_add(SECOND / 2);
                 }
             }
             // SET takes the interrupt at the end of an update away.
@@ -230,7 +236,7 @@ impl Device for Mc146818 {
         self.state = State::new();
         self.state.cells[A] = 0x26;
         self.state.cells[B] = 0x02;
-        (self.state.second, self.state.periodic) = (now, now);
+        (self.state.update, self.state.periodic) = (now.saturating_add(SECOND), now);
         let form = self.state.form();
         calendar::set(&mut self.state.cells, form, self.clock.wall());
         self.fill();

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::thread::{self, ThreadId};
 
 use kvm_bindings::{
-    KVM_MP_STATE_RUNNABLE, KVM_MP_STATE_UNINITIALIZED, Msrs, kvm_lapic_state, kvm_mp_state, kvm_msr_entry,
-    kvm_regs, kvm_sregs, kvm_vcpu_events,
+    KVM_EXIT_DIRTY_RING_FULL, KVM_MP_STATE_RUNNABLE, KVM_MP_STATE_UNINITIALIZED, Msrs, kvm_lapic_state,
+    kvm_mp_state, kvm_msr_entry, kvm_regs, kvm_sregs, kvm_vcpu_events,
 };
 use kvm_ioctls::{VcpuExit, VcpuFd};
 
@@ -31,7 +31,7 @@ pub(super) struct KvmCpu {
     kick: Arc<KvmKick>,
     /// The thread that the kick's signal goes to.
     thread: Option<ThreadId>,
-    _shown: Arc<Shown>,
+    shown: Arc<Shown>,
 }
 
 /// What the run page says, with the data found but not yet reached.
@@ -47,6 +47,7 @@ enum Found {
     WriteMsr(u32, u64, *mut u8),
     EndOfInterrupt(u8),
     Shutdown,
+    RingFull,
     InternalError,
     Other(String),
 }
@@ -62,7 +63,7 @@ impl KvmCpu {
         let immediate_exit = &raw mut fd.get_kvm_run().immediate_exit;
         // SAFETY: the byte lies in the run page, which is mapped as long as `fd` lives, and dropping this cuts the kick off first.
         let kick = unsafe { KvmKick::new(immediate_exit) };
-        Ok(Self { fd, irqchip, is_bootstrap, kick: Arc::new(kick), thread: None, _shown: shown })
+        Ok(Self { fd, irqchip, is_bootstrap, kick: Arc::new(kick), thread: None, shown })
     }
 
     /// KVM_RUN, and what the run page says of its end.
@@ -82,6 +83,7 @@ impl KvmCpu {
             Ok(VcpuExit::IoapicEoi(vector)) => Found::EndOfInterrupt(vector),
             Ok(VcpuExit::X86Rdmsr(exit)) => Found::ReadMsr(exit.index, exit.data, exit.error),
             Ok(VcpuExit::X86Wrmsr(exit)) => Found::WriteMsr(exit.index, exit.data, exit.error),
+            Ok(VcpuExit::Unsupported(KVM_EXIT_DIRTY_RING_FULL)) => Found::RingFull,
             Ok(VcpuExit::FailEntry(reason, processor)) => {
                 Found::Other(format!("KVM_EXIT_FAIL_ENTRY with reason {reason:#x} of processor {processor}"))
             }
@@ -144,6 +146,14 @@ impl KvmCpu {
     }
 }
 
+/// A ring that cannot be emptied keeps its vCPU from going on.
+fn of_ring(error: AccelError) -> CpuError {
+    match error {
+        AccelError::Refused { call, source } => CpuError::Refused { call, source },
+        other => CpuError::Refused { call: "KVM_RESET_DIRTY_RINGS", source: io::Error::other(other) },
+    }
+}
+
 /// `_IOW(KVMIO, 0x86, struct kvm_interrupt)`.
 const KVM_INTERRUPT: libc::c_ulong = 0x4004_ae86;
 
@@ -154,7 +164,11 @@ impl Cpu for KvmCpu {
             self.kick.come_to_this_thread();
             self.thread = Some(thread);
         }
-        let found = self.enter()?;
+        let mut found = self.enter()?;
+        while matches!(found, Found::RingFull) {
+            self.shown.empty_rings().map_err(of_ring)?;
+            found = self.enter()?;
+        }
         let run = self.fd.get_kvm_run();
         left((run.cr8 & 0xf) as u8, run.apic_base);
         Ok(match found {
@@ -183,6 +197,7 @@ impl Cpu for KvmCpu {
             }
             Found::EndOfInterrupt(vector) => Exit::EndOfInterrupt(vector),
             Found::Shutdown => Exit::Shutdown,
+            Found::RingFull => Exit::Kicked,
             Found::InternalError => Exit::Other(self.internal_error()),
             Found::Other(exit) => Exit::Other(exit),
         })

@@ -16,21 +16,23 @@ use super::trace::of_accel;
 use crate::accel::{AccelError, Cpu, Hypervisor, InAccel};
 use crate::devices::local_apic::TSC_DEADLINE;
 use crate::map::Listener;
-use crate::{IrqChip, Ram};
+use crate::{CpuModel, IrqChip, Ram};
 
 /// A VM.
 pub(super) struct KvmVm {
     kvm: Kvm,
     shown: Arc<Shown>,
-    /// The processor that its guests see.
+    /// All that its guests could see, and what they do.
     cpuid: CpuId,
+    model: CpuModel,
     irqchip: IrqChip,
     has_deadline: bool,
 }
 
 impl KvmVm {
     pub(super) fn new(kvm: Kvm, fd: VmFd, cpuid: CpuId) -> Self {
-        Self { kvm, shown: Arc::new(Shown::new(fd)), cpuid, irqchip: IrqChip::None, has_deadline: false }
+        let (shown, model) = (Arc::new(Shown::new(fd)), CpuModel::default());
+        Self { kvm, shown, cpuid, model, irqchip: IrqChip::None, has_deadline: false }
     }
 
     /// Has the MSRs of the local APIC come to this program, where the kernel can send them.
@@ -87,6 +89,10 @@ impl Hypervisor for KvmVm {
         self.kvm.check_extension(Cap::Pit2)
     }
 
+    fn processor(&mut self, model: CpuModel) {
+        self.model = model;
+    }
+
     fn listener(&mut self, ram: &Ram) -> Box<dyn Listener> {
         Box::new(KvmListener { shown: Arc::clone(&self.shown), ram: ram.clone() })
     }
@@ -99,9 +105,18 @@ impl Hypervisor for KvmVm {
         self.shown.take_written()
     }
 
+    fn use_rings(&mut self, entries: u32) -> Result<(), AccelError> {
+        if !self.kvm.check_extension(Cap::DirtyLogRing) {
+            return Err(AccelError::Missing("KVM_CAP_DIRTY_LOG_RING"));
+        }
+        self.shown.use_rings(entries)
+    }
+
     fn create_cpu(&mut self, id: u32, cpus: u32) -> Result<Box<dyn Cpu>, AccelError> {
         let fd = of_accel("KVM_CREATE_VCPU", self.shown.fd.create_vcpu(id.into()))?;
-        let cpuid = cpuid::of_cpu(&self.cpuid, id, cpus, self.irqchip, self.has_deadline);
+        self.shown.read_ring(&fd)?;
+        let mut cpuid = cpuid::of_cpu(&self.cpuid, id, cpus, self.irqchip, self.has_deadline);
+        self.model.apply(cpuid.as_mut_slice())?;
         of_accel("KVM_SET_CPUID2", fd.set_cpuid2(&cpuid))?;
         let is_bootstrap = id == 0;
         Ok(Box::new(KvmCpu::new(fd, Arc::clone(&self.shown), self.irqchip, is_bootstrap)?))

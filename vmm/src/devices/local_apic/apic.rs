@@ -120,11 +120,14 @@ impl LocalApic {
         self.is_enabled() && self.svr & 0x100 != 0
     }
 
-    /// Takes a message that is for this one.
-    pub fn accept(&mut self, delivery: Delivery, vector: u8, is_level: bool) {
+    /// Takes a message that is for this one. Whether it accepts it.
+    pub fn accept(&mut self, delivery: Delivery, vector: u8, is_level: bool) -> bool {
         match delivery {
-            Delivery::Fixed | Delivery::Lowest if !self.is_software_enabled() => {}
-            Delivery::Fixed | Delivery::Lowest if vector < 16 => self.error(RECEIVED_ILLEGAL_VECTOR),
+            Delivery::Fixed | Delivery::Lowest if !self.is_software_enabled() => return false,
+            Delivery::Fixed | Delivery::Lowest if vector < 16 => {
+                self.error(RECEIVED_ILLEGAL_VECTOR);
+                return false;
+            }
             Delivery::Fixed | Delivery::Lowest => {
                 put(&mut self.irr, vector, true);
                 put(&mut self.tmr, vector, is_level);
@@ -143,6 +146,7 @@ impl LocalApic {
             Delivery::ExtInt => self.ext_int = true,
             Delivery::Smi | Delivery::Reserved => {}
         }
+        true
     }
 
     /// Whether the processor takes what the i8259 pair asks for.
