@@ -202,3 +202,27 @@ fn it_is_at_its_ports_and_saved_with_all_it_has() {
     board.bus.load("i8259", saved.clone()).unwrap();
     assert_eq!(board.state(), saved);
 }
+
+#[test]
+fn a_second_chip_that_ends_by_itself_asks_for_each_of_its_pins() {
+    let mut pair = usual();
+    for word in [(0, 0x11), (1, 0x70), (1, 0x02), (1, 0x03)] {
+        pair.write(1, word.0, word.1);
+    }
+    pair.set(8, true);
+    pair.set(9, true);
+    assert_eq!(pair.acknowledge(), 0x70);
+    pair.write(0, 0, 0x20);
+    assert!(pair.asks(), "the request of the second pin is an edge of its own");
+    assert_eq!(pair.acknowledge(), 0x71);
+}
+
+#[rstest]
+#[case(0x11, true)]
+#[case(0x10, false)]
+fn icw1_takes_what_icw4_says_only_where_none_follows(#[case] icw1: u8, #[case] stays: bool) {
+    let mut pair = pair(0x11, 0x13);
+    pair.write(0, 0, icw1);
+    let chip = &serde_json::to_value(&pair).unwrap()["chips"][0];
+    assert_eq!((&chip["auto_eoi"], &chip["is_special_fully_nested"]), (&stays.into(), &stays.into()));
+}

@@ -86,3 +86,13 @@ fn what_it_reports_cannot_be_written_and_edge_mode_forgets_it() {
     redirect(&mut ioapic, 9, EDGE);
     assert_eq!(read(&mut ioapic, 0x22), 0x31);
 }
+
+#[test]
+fn what_nobody_accepts_waits_for_no_end() {
+    let mut ioapic = IoApic::default();
+    redirect(&mut ioapic, 5, 0x0200_0000_0000_8031);
+    let sent = ioapic.set(5, true).unwrap();
+    assert_eq!(read(&mut ioapic, 0x1a) & 0x4000, 0x4000);
+    ioapic.refuse(sent);
+    assert_eq!(read(&mut ioapic, 0x1a) & 0x4000, 0);
+}

@@ -123,3 +123,15 @@ fn memory_is_kept_and_says_how_much_there_is() {
     assert_eq!(read(&board, 0x5f), 1, "two processors");
     assert_eq!(board.inb(0x70), 0xff);
 }
+
+#[test]
+fn the_first_second_behind_the_divider_is_half_as_long_even_while_the_time_is_set() {
+    let board = Board::with(&["mc146818"]);
+    for (cell, byte) in [(0x0b, 0x82), (0, 0x10), (0x0a, 0x70), (0x0a, 0x20), (0x0b, 0x02)] {
+        write(&board, cell, byte);
+    }
+    board.step(499_999_999);
+    assert_eq!(read(&board, 0), 0x10);
+    board.step(1);
+    assert_eq!(read(&board, 0), 0x11);
+}

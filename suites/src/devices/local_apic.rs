@@ -1,9 +1,9 @@
 //! The local APIC as memory (xAPIC), the kernel's and ours: Intel SDM volume 3, chapter 12 "Advanced programmable interrupt controller".
 
-use guests::script::{Op, Script};
+use guests::script::{Op, Said, Script};
 use harness::kvm::{KVM_CAP_IRQCHIP, KVM_CAP_PIT2};
 use harness::twins::{Allowed, Rule, agree, each_is_needed};
-use harness::{Outcome, Source, claim};
+use harness::{Outcome, Source, claim, each, equal};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use vmm::irq::LocalApic;
@@ -277,6 +277,38 @@ claim!(
     the_kernels_is_as_ours,
     "The kernel's local APIC and ours answer every script of registers and interrupts alike, and end in the same state",
     [Manual("Intel SDM volume 3, 12.4 Local APIC, 12.8 Handling Interrupts"), Api("4.57 KVM_GET_LAPIC")],
+    Has(KVM_CAP_IRQCHIP),
+    Has(KVM_CAP_PIT2),
+    // What other modules do with interrupts that are in service is a claim of its own.
+    Any(&[Amd, Intel])
+);
+
+fn what_is_taken_is_in_service() -> Outcome {
+    const IN_SERVICE: u32 = PAGE + 0x110;
+    let steps = [
+        Op::Write(COMMAND, SELF | 0x31),
+        Op::Take,
+        Op::Read(IN_SERVICE),
+        Op::Write(COMMAND, SELF | 0x31),
+        Op::Take,
+        Op::Write(EOI, 0),
+        Op::Read(IN_SERVICE),
+        Op::Take,
+    ];
+    let script = Script([&READY[..], &steps].concat());
+    // Interrupted once, in service up to its end, and only then interrupted by what was requested meanwhile.
+    let expected = [Said::Raised(0x31), Said::Value(1 << 17), Said::Done, Said::Value(0), Said::Raised(0x31)];
+    each([KERNEL, USER], |twin| {
+        let said: Vec<Said> = (twin.answer)(&script)?.said.into_iter().map(|(_, said)| said).collect();
+        equal(said, expected.to_vec())
+    })
+}
+claim!(
+    what_is_taken_is_in_service,
+    "An interrupt that a processor has taken is in service, and keeps off others of its priority, until it is ended",
+    [Manual(
+        "Intel SDM volume 3, 12.8.4 Interrupt Acceptance for Fixed Interrupts, 12.8.5 Signaling Interrupt Servicing Completion"
+    )],
     Has(KVM_CAP_IRQCHIP),
     Has(KVM_CAP_PIT2)
 );

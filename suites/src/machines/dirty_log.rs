@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use guests::script::{Op, Script};
 use harness::kvm::{KVM_CAP_DIRTY_LOG_RING, KVM_CAP_IRQCHIP};
-use harness::{HostFault, Outcome, Stop, claim, equal};
+use harness::{HostFault, Outcome, Stop, claim, equal, holds};
 use vmm::{IrqChip, Machine};
 
 use crate::devices::ours;
@@ -34,7 +34,14 @@ fn told(machine: &mut Machine, pages: &[u32], rounds: usize) -> Result<Vec<u64>,
     ours::load(machine, &Script(writes.repeat(rounds)))?;
     machine.track(true).map_err(fault)?;
     ours::go(machine)?;
-    machine.take_written().map_err(fault)
+    left(machine)
+}
+
+/// What is told of RAM that the guest has nothing else in: a page that is only read or walked through may be told as well.
+fn left(machine: &mut Machine) -> Result<Vec<u64>, Stop> {
+    let mut written = machine.take_written().map_err(fault)?;
+    written.retain(|page| *page >= FIRST.into());
+    Ok(written)
 }
 
 fn expected(pages: &[u32]) -> Vec<u64> {
@@ -50,11 +57,11 @@ fn bitmaps_tell_each_page(pages: Vec<u16>) -> Outcome {
     let pages = within(pages);
     let mut machine = machine(false)?;
     equal(told(&mut machine, &pages, 1)?, expected(&pages))?;
-    equal(machine.take_written().map_err(fault)?, Vec::new())
+    equal(left(&mut machine)?, Vec::new())
 }
 claim!(
     bitmaps_tell_each_page,
-    "Our machine tells each page that its guest has written to by the kernel's bitmaps, no other, and once",
+    "Our machine tells each page that its guest has written to by the kernel's bitmaps, none that it did not reach, and once",
     [Api("4.8 KVM_GET_DIRTY_LOG")],
     Has(KVM_CAP_IRQCHIP)
 );
@@ -63,13 +70,13 @@ fn rings_tell_each_page(pages: Vec<u16>) -> Outcome {
     let pages = within(pages);
     let mut machine = machine(true)?;
     equal(told(&mut machine, &pages, 1)?, expected(&pages))?;
-    equal(machine.take_written().map_err(fault)?, Vec::new())?;
+    equal(left(&mut machine)?, Vec::new())?;
     // And once it is told, a page can be written to anew.
     equal(told(&mut machine, &pages, 2)?, expected(&pages))
 }
 claim!(
     rings_tell_each_page,
-    "Our machine tells each page that its guest has written to by the kernel's rings, no other, and once",
+    "Our machine tells each page that its guest has written to by the kernel's rings, none that it did not reach, and once",
     [Api("8.29 KVM_CAP_DIRTY_LOG_RING")],
     Has(KVM_CAP_IRQCHIP),
     Has(KVM_CAP_DIRTY_LOG_RING)
@@ -77,7 +84,9 @@ claim!(
 
 fn a_ring_that_is_full_loses_nothing() -> Outcome {
     let pages: Vec<u32> = (0..ENTRIES + ENTRIES / 2).collect();
-    equal(told(&mut machine(true)?, &pages, 1)?, expected(&pages))
+    let told = told(&mut machine(true)?, &pages, 1)?;
+    let lost = expected(&pages).into_iter().filter(|page| !told.contains(page)).count();
+    holds(lost == 0, "no page is lost").map_err(|stop| stop.during(format!("{lost} of {}", pages.len())))
 }
 claim!(
     a_ring_that_is_full_loses_nothing,

@@ -336,6 +336,10 @@ impl Joined {
             let lowest = addressed.min_by_key(|apic| apic.ppr());
             return lowest.is_some_and(|apic| apic.accept(delivery, vector, is_level));
         }
-        addressed.fold(false, |accepted, apic| apic.accept(delivery, vector, is_level) || accepted)
+        let mut is_accepted = false;
+        for apic in addressed {
+            is_accepted |= apic.accept(delivery, vector, is_level);
+        }
+        is_accepted
     }
 }
