@@ -120,7 +120,7 @@ impl Arbitrary for Timeless {
 fn over_the_bus(script: &Script) -> Result<Answers, Stop> {
     let (_, hypervisor) = accel::open("qtest").map_err(fault)?;
     let pc = machine_class("pc").ok_or_else(|| fault("there is no PC"))?;
-    let machine = Builder::with_cpus(hypervisor, ours::RAM, 1, IrqChip::User)
+    let machine = Builder::with_cpus(hypervisor, ours::RAM.into(), 1, IrqChip::User)
         .and_then(pc.furnish)
         .and_then(|builder| builder.model("pc-testdev"))
         .and_then(Builder::build)

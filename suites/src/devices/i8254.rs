@@ -22,12 +22,9 @@ struct Pit(Script);
 
 /// A control word for each counter: before, nothing of it is defined (data sheet, "Programming the 8254").
 fn programmed() -> Vec<Op> {
-    let word = |counter: u16| {
-        vec![
-            Op::Out(CONTROL, (counter as u8) << 6 | 0x34),
-            Op::Out(COUNTERS + counter, 0),
-            Op::Out(COUNTERS + counter, 0x80),
-        ]
+    let word = |counter: u8| {
+        let port = COUNTERS + u16::from(counter);
+        vec![Op::Out(CONTROL, counter << 6 | 0x34), Op::Out(port, 0), Op::Out(port, 0x80)]
     };
     (0..3).flat_map(word).collect()
 }

@@ -20,9 +20,6 @@ const EOI: u32 = 0xfee0_00b0;
 const LOGICAL: u32 = 0xfee0_00d0;
 const PIC_MASK: u16 = 0x21;
 
-const MASKED: u32 = 1 << 16;
-const LEVEL: u32 = 1 << 15;
-
 /// What a guest does to the controller: pins are routed, go up and down, and interrupts are taken and ended.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct IoApic(Script);
@@ -110,29 +107,6 @@ fn routes(ops: &[Op]) -> Option<(u32, u32)> {
     Some((register / 2, *value))
 }
 
-/// Whether the line of a pin is high after these steps.
-fn is_high(ops: &[Op], pin: u32) -> bool {
-    let level = ops.iter().rev().find_map(|op| match op {
-        Op::Line(line, level) if u32::from(*line) == pin => Some(*level),
-        _ => None,
-    });
-    level.unwrap_or(false)
-}
-
-/// The last thing that was written to the lower half of a pin's entry before these steps.
-fn was(before: &[Op], pin: u32) -> u32 {
-    let ends = (0..=before.len()).rev().map(|end| &before[..end]);
-    let written = ends.filter_map(routes).find(|(written, _)| *written == pin);
-    written.map_or(MASKED, |(_, value)| value)
-}
-
-/// A level-triggered pin that may be in service is made edge-triggered while its line is high.
-fn turns_what_is_high_into_edges(ops: &[Op]) -> bool {
-    let Some((pin, value)) = routes(ops) else { return false };
-    let before = &ops[..ops.len() - 1];
-    value & LEVEL == 0 && was(before, pin) & LEVEL != 0 && is_high(before, pin)
-}
-
 fn delivers_otherwise(ops: &[Op]) -> bool {
     routes(ops).is_some_and(|(_, value)| value >> 8 & 7 > 1)
 }
@@ -140,7 +114,7 @@ fn delivers_otherwise(ops: &[Op]) -> bool {
 /// Reserved bits of an entry's halves.
 const RESERVED: u64 = 0x00ff_ffff_fffe_0000;
 
-const ALLOWED: [Allowed; 5] = [
+const ALLOWED: [Allowed; 4] = [
     Allowed {
         what: "the kernel's is version 0x11, as the data sheet has it, and ours has the EOI register of version 0x20",
         source: Source::Manual("Intel I/O Controller Hub 9 data sheet (316972), 13.5.5 VER, 13.5.3 EOIR"),
@@ -177,24 +151,6 @@ const ALLOWED: [Allowed; 5] = [
         rule: Rule::Rest(delivers_otherwise),
         // The one of the reserved modes that KVM has a meaning for: a wake-up, of a processor that is awake.
         example: &[Op::Write(SELECT, 0x16), Op::Write(WINDOW, 0x8331), Op::Line(3, true), Op::Read(WINDOW)],
-    },
-    Allowed {
-        what: "the end of an interrupt whose pin has become edge-triggered meanwhile brings another from the kernel",
-        source: Source::Code("kvm_ioapic_update_eoi_one, arch/x86/kvm/ioapic.c"),
-        rule: Rule::Rest(turns_what_is_high_into_edges),
-        example: &[
-            Op::Write(SPURIOUS, 0x1ff),
-            Op::Out(PIC_MASK, 0xff),
-            Op::Write(SELECT, 0x17),
-            Op::Write(WINDOW, 0),
-            Op::Write(SELECT, 0x16),
-            Op::Write(WINDOW, 0x8031),
-            Op::Line(3, true),
-            Op::Take,
-            Op::Write(WINDOW, 0x31),
-            Op::Write(EOI, 0),
-            Op::Take,
-        ],
     },
 ];
 

@@ -57,7 +57,7 @@ fn written(form: u8, register: u8, value: u32) -> u8 {
         4 | 5 if form & HOURS_24 == 0 => ((value + 11) % 12 + 1, value >= 12),
         _ => (value, false),
     };
-    let digits = if form & BINARY != 0 { value } else { value / 10 << 4 | value % 10 };
+    let digits = if form & BINARY != 0 { value } else { ((value / 10) << 4) | (value % 10) };
     (digits & 0x7f) as u8 | if afternoon { 0x80 } else { 0 }
 }
 

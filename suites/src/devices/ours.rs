@@ -16,7 +16,7 @@ use super::parts::{Parts, of_ours};
 
 /// The clock of the claim is shorter than this one.
 const LIMIT: Limit = Limit { time: Duration::from_secs(600), exits: 10_000 };
-pub(crate) const RAM: u64 = 0x80_0000;
+pub(crate) const RAM: u32 = 0x80_0000;
 
 /// What our devices say, with the interrupt controllers there; of their state, the parts with this word in their names.
 pub(super) fn answer(script: &Script, device: &str, irqchip: IrqChip) -> Result<Answers, Stop> {
@@ -60,7 +60,7 @@ pub(crate) fn machine_and(
     let listener = Listener(Arc::clone(told));
     // Answers are as wide as a register, and what reaches over the end of a region would be split there.
     let ports = [Region::ports(REPORT_PORT, REPORT_PORT), Region::ports(ANSWER_PORT, ANSWER_PORT + 3)];
-    Builder::with_cpus(hypervisor, RAM, 1, irqchip)
+    Builder::with_cpus(hypervisor, RAM.into(), 1, irqchip)
         .and_then(pc.furnish)
         .and_then(|builder| builder.model("pc-testdev"))
         .and_then(|builder| builder.model("isa-debug-exit"))

@@ -101,7 +101,7 @@ fn counter(parts: &mut Parts, index: usize, state: &Value, is_open: bool) {
 
 /// A number in decimal digits of four bits each, as it was written.
 fn digits(count: u64) -> u64 {
-    (0..5).map(|place| count / 10_u64.pow(place) % 10 << (4 * place)).sum()
+    (0..5).map(|place| (count / 10_u64.pow(place) % 10) << (4 * place)).sum()
 }
 
 fn local_apic(parts: &mut Parts, state: &Value) {

@@ -14,7 +14,7 @@ use crate::devices::ours;
 const PAGE: u32 = 0x1000;
 /// Where RAM begins that the guest has nothing in, and how many pages of it there are.
 const FIRST: u32 = 0x2_0000;
-const PAGES: u32 = ours::RAM as u32 / PAGE - FIRST / PAGE;
+const PAGES: u32 = ours::RAM / PAGE - FIRST / PAGE;
 /// Twice what a ring keeps in reserve on Intel's processors.
 const ENTRIES: u32 = 1024;
 
