@@ -38,6 +38,7 @@ mod payloads;
 pub mod protocol;
 mod puppet;
 mod registers;
+pub mod script;
 mod segment;
 mod state;
 mod story;

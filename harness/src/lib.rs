@@ -48,6 +48,7 @@ pub mod signal;
 pub mod stage;
 pub mod state;
 mod subject;
+pub mod twins;
 
 pub use body::{Body, Case, body};
 pub use check::{differs, each, equal, fails, fails_with_one_of, holds, succeeds, tally, unchanged, within};

@@ -3,6 +3,7 @@
 
 pub mod compat;
 pub mod descriptors;
+pub mod devices;
 pub mod events;
 pub mod exits;
 pub mod guests;

@@ -10,8 +10,8 @@ use crate::devices::virtio::{self, SLOTS, Slot};
 use crate::irq::Chips;
 use crate::machine::Parts;
 use crate::{
-    Bus, Device, DeviceClass, Disk, IrqChip, ItemsError, Machine, MemoryError, Ram, Region, RegionError,
-    Wires, device_class, device_classes,
+    Bus, CpuModel, Device, DeviceClass, Disk, IrqChip, ItemsError, Machine, MemoryError, Ram, Region,
+    RegionError, Wires, device_class, device_classes,
 };
 
 /// Why a machine cannot be built.
@@ -86,6 +86,18 @@ impl Builder {
             has_acpi: false,
             virtio: Vec::new(),
         })
+    }
+
+    /// Lets its vCPUs be of this model.
+    pub fn processor(mut self, model: CpuModel) -> Self {
+        self.hypervisor.processor(model);
+        self
+    }
+
+    /// Has what its guest writes to noted in a ring of so many entries for each vCPU, a power of two, and not in bitmaps.
+    pub fn dirty_rings(mut self, entries: u32) -> Result<Self, BuildError> {
+        self.hypervisor.use_rings(entries)?;
+        Ok(self)
     }
 
     /// Gives it interrupt controllers, where they were asked for: from now on devices can have lines to them.

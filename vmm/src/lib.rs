@@ -40,6 +40,7 @@ mod main_loop;
 mod map;
 mod memory;
 mod power;
+mod processor;
 pub mod qtest;
 mod region;
 mod vcpu;
@@ -60,6 +61,7 @@ pub use main_loop::{Filter, Input};
 pub use map::{Doorbell, Listener, Map, MappingId, Target};
 pub use memory::{Block, MemoryError, Ram};
 pub use power::{End, Limit, Power};
+pub use processor::{CpuModel, CpuModelError, Feature, feature_names};
 pub use region::{Region, RegionError, Space};
 pub use view::{Range, View};
 

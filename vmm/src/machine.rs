@@ -212,7 +212,9 @@ impl Machine {
                 }
             }
             let (bus, clock) = (&self.bus, &self.wires.clock);
-            let mut main = Loop { bus, clock, bell, ends: &ends, stop: &stop, inputs: &mut self.inputs };
+            let interrupts = &self.wires.interrupts;
+            let inputs = &mut self.inputs;
+            let mut main = Loop { bus, clock, bell, ends: &ends, stop: &stop, inputs, interrupts };
             main.run(count, limit.time).inspect_err(|_| stop.now(End::Stopped))
         });
         let asked = self.wires.power.take();

@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::accel::CpuError;
 use crate::clock::{Bell, Clock};
+use crate::irq::Interrupts;
 use crate::machine::{MachineError, Stop};
 use crate::{Bus, Console, End};
 
@@ -36,6 +37,7 @@ pub(crate) struct Loop<'a> {
     pub(crate) ends: &'a Receiver<Ended>,
     pub(crate) stop: &'a Stop,
     pub(crate) inputs: &'a mut Vec<Input>,
+    pub(crate) interrupts: &'a Interrupts,
 }
 
 /// Devices are not polled more often than this: a guest that has a timer run faster gets its interrupts together.
@@ -90,6 +92,8 @@ impl Loop<'_> {
         let timeout = [most, alarm].into_iter().flatten().min();
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let mut waits = vec![PollFd::from_borrowed_fd(self.bell.as_fd(), PollFlags::IN)];
+        let triggers = self.interrupts.triggers();
+        waits.extend(triggers.iter().map(|trigger| PollFd::new(&**trigger, PollFlags::IN)));
         waits.extend(self.inputs.iter().map(|input| PollFd::new(&input.from, PollFlags::IN)));
         match poll(&mut waits, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -99,7 +103,10 @@ impl Loop<'_> {
         if came[0] {
             self.bell.silence();
         }
-        self.read(&came[1..])
+        let (pulled, came) = came[1..].split_at(triggers.len());
+        let pulled = triggers.iter().zip(pulled).filter(|(_, pulled)| **pulled);
+        pulled.for_each(|(trigger, _)| self.interrupts.pull(trigger));
+        self.read(came)
     }
 
     /// Types what has come. An input at its end is left alone from then on.

@@ -226,3 +226,13 @@ fn what_is_in_service_hides_nothing_in_special_mask_mode() {
     pair.set(5, true);
     assert_eq!(pair.acknowledge(), 0x0d);
 }
+
+#[rstest]
+#[case(0x11, true)]
+#[case(0x10, false)]
+fn icw1_takes_what_icw4_says_only_where_none_follows(#[case] icw1: u8, #[case] stays: bool) {
+    let mut pair = pair(0x11, 0x13);
+    pair.write(0, 0, icw1);
+    let chip = &serde_json::to_value(&pair).unwrap()["chips"][0];
+    assert_eq!((&chip["auto_eoi"], &chip["is_special_fully_nested"]), (&stays.into(), &stays.into()));
+}

@@ -136,3 +136,15 @@ fn a_reset_takes_interrupts_away_and_leaves_clock_and_memory() {
     assert_eq!((read(&board, 0xb), read(&board, 0xc)), (0x06, 0));
     assert_eq!((time(&board), read(&board, 0x0f)), ([31, 15, 12, 24, 12, 33], 0xa5));
 }
+
+#[test]
+fn the_first_second_behind_the_divider_is_half_as_long_even_while_the_time_is_set() {
+    let board = Board::with(&["mc146818"]);
+    for (cell, byte) in [(0x0b, 0x82), (0, 0x10), (0x0a, 0x70), (0x0a, 0x20), (0x0b, 0x02)] {
+        write(&board, cell, byte);
+    }
+    board.step(499_999_999);
+    assert_eq!(read(&board, 0), 0x10);
+    board.step(1);
+    assert_eq!(read(&board, 0), 0x11);
+}

@@ -20,6 +20,7 @@ mod relations;
 mod seeds;
 mod stage;
 mod stories;
+mod twins;
 mod verdicts;
 
 use std::process::{Command, ExitCode};
@@ -98,6 +99,7 @@ fn all() -> Vec<Trial> {
         relations::tests(),
         seeds::tests(),
         stories::tests(),
+        twins::tests(),
         verdicts::tests(),
     ]
     .into_iter()

@@ -2,6 +2,10 @@
 
 mod bare;
 mod boot;
+mod dirty_log;
 mod exits;
 mod guest_init;
+mod ioeventfd;
+mod irqfd;
 mod linux;
+mod signal_msi;

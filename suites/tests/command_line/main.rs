@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "the functions that tests share are tests too")]
 
 mod assay;
+mod boot;
 mod device;
 mod diff;
 mod expectations;

@@ -9,7 +9,7 @@ use thiserror::Error;
 use crate::clock::{Clock, Nanos};
 use crate::irq::{Apics, Controller};
 use crate::map::Listener;
-use crate::{IrqChip, Ram};
+use crate::{CpuModel, CpuModelError, IrqChip, Ram};
 
 /// Why an accel cannot be opened, or cannot be given what a machine needs.
 #[derive(Debug, Error)]
@@ -34,6 +34,9 @@ pub enum AccelError {
         /// The kernel's.
         version: i32,
     },
+    /// Guests cannot have the processor that was asked for.
+    #[error("give a guest this processor: {0}")]
+    Processor(#[from] CpuModelError),
     /// Something that this program needs is not there.
     #[error("do without {0}")]
     Missing(&'static str),
@@ -165,11 +168,19 @@ pub trait Hypervisor: Send {
         false
     }
 
+    /// Has guests see this processor, before any vCPU is made. Whether it can be had is said when one is.
+    fn processor(&mut self, _: CpuModel) {}
+
     /// What shows RAM to the guest, wherever the map has it, for as long as this and its vCPUs exist.
     fn listener(&mut self, ram: &Ram) -> Box<dyn Listener>;
 
     /// Has writes to RAM noted from now on, or no longer.
     fn track(&mut self, on: bool) -> Result<(), AccelError>;
+
+    /// Has writes noted in a ring of so many entries for each vCPU, and not in bitmaps: before any vCPU is made.
+    fn use_rings(&mut self, _: u32) -> Result<(), AccelError> {
+        Err(AccelError::Missing("dirty rings"))
+    }
 
     /// The guest-physical addresses of the pages that the guest has written to since the last time, of those that are tracked.
     fn take_written(&mut self) -> Result<Vec<u64>, AccelError>;

@@ -7,8 +7,8 @@ use std::path::Path;
 use super::options::{Options, processors, size};
 use crate::virtio::model_classes;
 use crate::{
-    Builder, Console, Disk, IrqChip, Machine, Region, Space, accel, device_class, device_classes,
-    machine_class, machine_classes,
+    Builder, Console, CpuModel, CpuModelError, Disk, IrqChip, Machine, Region, Space, accel, device_class,
+    device_classes, machine_class, machine_classes,
 };
 
 /// What `-machine` and its relatives say.
@@ -25,6 +25,7 @@ pub(super) fn build(options: &Options) -> Result<Machine, String> {
         size(&options.memory).ok_or_else(|| format!("there is no memory of \"{}\"", options.memory))?;
     let cpus = processors(&options.smp)
         .ok_or_else(|| format!("there are no \"{}\" processors: there may be 1 to 255", options.smp))?;
+    let processor: CpuModel = options.cpu.parse().map_err(|error: CpuModelError| error.to_string())?;
     check(options)?;
     let class = machine_class(&wanted.machine).ok_or_else(|| {
         let known: Vec<_> = machine_classes().iter().map(|class| class.name).collect();
@@ -33,6 +34,7 @@ pub(super) fn build(options: &Options) -> Result<Machine, String> {
     let (_, hypervisor) = accel::open(&wanted.accel).map_err(|error| format!("cannot {error}"))?;
     let builder = Builder::with_cpus(hypervisor, memory, cpus, wanted.irqchip);
     let mut builder = builder
+        .map(|builder| builder.processor(processor))
         .and_then(class.furnish)
         .map_err(|error| format!("cannot build a {}: cannot {error}", class.name))?;
     for device in &options.device {
@@ -82,13 +84,8 @@ impl Wanted {
     }
 }
 
-/// Refuses what there is only one kind of if another is asked for. Until there are processor models, a processor is what the accel
-/// supports.
+/// Refuses what there is only one kind of if another is asked for.
 fn check(options: &Options) -> Result<(), String> {
-    let model = options.cpu.split(',').next().unwrap_or_default();
-    if !matches!(model, "host" | "max") {
-        return Err(format!("there is no processor \"{model}\": there is host, max"));
-    }
     for (what, kind) in [("display", &options.display), ("monitor", &options.monitor)] {
         if kind != "none" {
             return Err(format!("there is no {what} \"{kind}\": there is none"));

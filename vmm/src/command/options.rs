@@ -52,7 +52,7 @@ pub(super) struct Options {
     /// Where the interrupt controllers are: kernel, split or user.
     #[arg(long, value_name = "WHERE")]
     pub(super) irqchip: Option<String>,
-    /// The processor: host and max are all that the accel supports.
+    /// The processor: host and max are all that the accel supports, qemu64 what every one has; with commas +FEATURE and -FEATURE.
     #[arg(long, value_name = "MODEL", default_value = "max")]
     pub(super) cpu: String,
     /// Another device, or ? for those that there are.

@@ -31,7 +31,7 @@ pub fn boot(typed: impl IntoIterator<Item = OsString>) -> ExitCode {
     match run(&options) {
         Ok(status) => ExitCode::from(status),
         Err(why) => {
-            eprintln!("{why}");
+            eprintln!("assay: {}", without_number(&why));
             ExitCode::FAILURE
         }
     }
@@ -115,6 +115,14 @@ fn converse(machine: &Machine, place: &str) -> Result<End, String> {
     };
     let stream = stream.map_err(cannot)?;
     session.serve(BufReader::new(stream.try_clone().map_err(cannot)?), stream).map_err(cannot)
+}
+
+/// What the host says of an error, without its number: the words are enough.
+fn without_number(why: &str) -> String {
+    match why.split_once(" (os error ").and_then(|(words, rest)| Some((words, rest.split_once(')')?.1))) {
+        Some((words, rest)) => format!("{words}{rest}"),
+        None => why.to_owned(),
+    }
 }
 
 fn sentence(error: impl std::error::Error) -> String {

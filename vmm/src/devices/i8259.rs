@@ -96,6 +96,11 @@ impl I8259 {
         vector
     }
 
+    /// Which pins' interrupts are in service, those of the second chip in the upper half.
+    pub fn in_service(&self) -> u16 {
+        u16::from_le_bytes([self.chips[0].in_service, self.chips[1].in_service])
+    }
+
     /// Reads a register of the first or second chip, at its port of that offset.
     pub fn read(&mut self, chip: usize, offset: u64) -> u8 {
         let byte = self.chips.get_mut(chip).map_or(0xff, |chip| chip.read(offset));
@@ -241,6 +246,10 @@ impl Chip {
             is_level: byte & 0x08 != 0,
             is_single: byte & 0x02 != 0,
             wants_icw4: byte & 0x01 != 0,
+            // What ICW4 says stays until there is another, and is taken away without one; rotation has no part in it.
+            auto_eoi: self.auto_eoi && byte & 0x01 != 0,
+            is_special_fully_nested: self.is_special_fully_nested && byte & 0x01 != 0,
+            rotates_on_auto_eoi: self.rotates_on_auto_eoi,
             ..Self::default()
         };
     }

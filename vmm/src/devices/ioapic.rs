@@ -68,6 +68,14 @@ impl IoApic {
         self.service(pin)
     }
 
+    /// The pins whose interrupt an end of this vector ends.
+    pub fn waiting(&self, vector: u8) -> Vec<u8> {
+        let is_waiting = |entry: u64| {
+            entry & 0xff == u64::from(vector) && entry & (LEVEL | REMOTE_IRR) == LEVEL | REMOTE_IRR
+        };
+        (0..24).filter(|pin| is_waiting(self.redirections[usize::from(*pin)])).collect()
+    }
+
     /// A local APIC has finished an interrupt of this vector. What is sent then, for pins that are still high.
     pub fn end(&mut self, vector: u8) -> Vec<Message> {
         let mut sent = Vec::new();

@@ -42,8 +42,8 @@ struct State {
     selected: u8,
     /// Registers and memory, 128 bytes.
     cells: Vec<u8>,
-    /// The last second that is counted in the cells. It may lie before the clock began: it is reckoned with modulo 2^64.
-    second: Nanos,
+    /// When the next second is counted in the cells.
+    update: Nanos,
     /// Up to when periodic interrupts are counted.
     #[serde(skip)]
     periodic: Nanos,
@@ -74,7 +74,7 @@ const VALID: u8 = 0x80;
 
 impl State {
     fn new() -> Self {
-        Self { selected: 0, cells: vec![0; CELLS], second: 0, periodic: 0 }
+        Self { selected: 0, cells: vec![0; CELLS], update: SECOND, periodic: 0 }
     }
 
     fn form(&self) -> Form {
@@ -83,7 +83,11 @@ impl State {
 
     /// Whether seconds are counted: not while they are being set, and only with the divider in its 32 kHz position.
     fn runs(&self) -> bool {
-        self.cells[B] & SET == 0 && self.cells[A] & 0x70 == 0x20
+        self.cells[B] & SET == 0 && self.divides()
+    }
+
+    fn divides(&self) -> bool {
+        self.cells[A] & 0x70 == 0x20
     }
 
     /// How many ticks of the divider a periodic interrupt has.
@@ -97,8 +101,9 @@ impl State {
 
     /// Counts what has passed up to `now`.
     fn catch_up(&mut self, now: Nanos) {
-        let seconds = now.wrapping_sub(self.second) / SECOND;
-        self.second = self.second.wrapping_add(seconds * SECOND);
+        let late = now.checked_sub(self.update);
+        let seconds = late.map_or(0, |late| late / SECOND + 1);
+        self.update = self.update.saturating_add(seconds.saturating_mul(SECOND));
         if seconds > 0 && self.runs() {
             let form = self.form();
             if calendar::alarm_within(&self.cells, form, seconds) {
@@ -121,7 +126,7 @@ impl State {
     /// When something happens next that may interrupt.
     fn deadline(&self, now: Nanos) -> Option<Nanos> {
         let update = self.cells[B] & (ALARM | ENDED) != 0 && self.runs();
-        let update = update.then(|| self.second.wrapping_add(SECOND));
+        let update = update.then_some(self.update);
         let rate = self.rate().filter(|_| self.cells[B] & PERIODIC != 0);
         let periodic = rate.map(|rate| nanos((periods(now, HERTZ) / rate + 1) * rate, HERTZ));
         [update, periodic].into_iter().flatten().min()
@@ -131,7 +136,7 @@ impl State {
         let index = usize::from(self.selected);
         match index {
             A => {
-                let left = SECOND.saturating_sub(now.wrapping_sub(self.second));
+                let left = self.update.saturating_sub(now);
                 let is_updating = self.runs() && left <= UPDATE;
                 self.cells[A] | if is_updating { UIP } else { 0 }
             }
@@ -145,11 +150,12 @@ impl State {
         let index = usize::from(self.selected);
         match index {
             A => {
-                let ran = self.runs();
+                let ran = self.divides();
                 self.cells[A] = byte & !UIP;
-                if !ran && self.runs() {
-                    // The first update comes half a second after the divider is let go: data sheet, "divider control".
-                    self.second = now.saturating_sub(SECOND / 2);
+                if !ran && self.divides() {
+                    // The first update comes half a second after the divider is let go, whether or not it is being set: data sheet,
+                    // "divider control".
+                    self.update = now.saturating_add(SECOND / 2);
                 }
             }
             // SET takes the interrupt at the end of an update away.
@@ -181,7 +187,7 @@ impl Mc146818 {
         self.state = State::new();
         self.state.cells[A] = 0x26;
         self.state.cells[B] = 0x02;
-        (self.state.second, self.state.periodic) = (now, now);
+        (self.state.update, self.state.periodic) = (now.saturating_add(SECOND), now);
         let form = self.state.form();
         calendar::set(&mut self.state.cells, form, self.clock.wall());
         self.fill();
@@ -249,11 +255,11 @@ impl Device for Mc146818 {
     }
 
     fn state(&self) -> Result<Value, serde_json::Error> {
-        // Another machine's clock shows another time: what is saved is how much of a second has passed.
+        // Another machine's clock shows another time: what is saved is how much of a second is left.
         let now = self.clock.now();
         let mut state = self.state.clone();
         state.catch_up(now);
-        state.second = now.wrapping_sub(state.second);
+        state.update = state.update.saturating_sub(now);
         serde_json::to_value(&state)
     }
 
@@ -263,7 +269,7 @@ impl Device for Mc146818 {
             return Err(serde::de::Error::custom("it has another number of cells"));
         }
         let now = self.clock.now();
-        loaded.second = now.wrapping_sub(loaded.second.min(SECOND - 1));
+        loaded.update = now.saturating_add(loaded.update.clamp(1, SECOND));
         loaded.periodic = now;
         self.state = loaded;
         self.settle();

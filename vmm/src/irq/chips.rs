@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::line::Controller;
 use super::route::{Route, pc_routes};
+use super::trigger::Ends;
 use crate::clock::{Clock, Nanos};
 use crate::devices::i8259::I8259;
 use crate::devices::ioapic::{IoApic, Message};
@@ -33,6 +34,7 @@ pub struct Chips {
     joined: Mutex<Joined>,
     elsewhere: OnceLock<Arc<dyn Apics>>,
     wakes: OnceLock<Vec<Arc<dyn Wake>>>,
+    ends: OnceLock<Ends>,
     clock: Clock,
 }
 
@@ -52,7 +54,8 @@ impl Chips {
             apics: (0..cpus).map(LocalApic::new).collect(),
             routes: pc_routes(),
         };
-        Self { joined: Mutex::new(joined), elsewhere: OnceLock::new(), wakes: OnceLock::new(), clock }
+        let (elsewhere, wakes, ends) = Default::default();
+        Self { joined: Mutex::new(joined), elsewhere, wakes, ends, clock }
     }
 
     /// The same, but for the local APICs, which are elsewhere.
@@ -70,10 +73,13 @@ impl Chips {
     /// Reaches the i8259 pair, and lets what it asks for be taken.
     pub(crate) fn pic<T>(&self, reach: impl FnOnce(&mut I8259) -> T) -> T {
         let mut joined = self.lock();
-        let before = joined.pic.asks();
+        let (before, serviced) = (joined.pic.asks(), joined.pic.in_service());
         let result = reach(&mut joined.pic);
         let asks = joined.pic.asks() && !before;
+        let ended = serviced & !joined.pic.in_service();
+        let ended = if ended == 0 { Vec::new() } else { joined.lines_of_pic(ended) };
         drop(joined);
+        self.tell_end_of(ended);
         if asks {
             self.wake(0);
         }
@@ -99,9 +105,23 @@ impl Chips {
 
     /// A local APIC that is elsewhere has ended a level-triggered interrupt.
     pub(crate) fn end(&self, vector: u8) {
+        self.end_in_ioapic(self.lock(), vector);
+    }
+
+    /// Ends a level-triggered interrupt: before its line is looked at anew, whoever waits for that lets go of it.
+    fn end_in_ioapic(&self, joined: MutexGuard<'_, Joined>, vector: u8) {
+        let ended = joined.lines_of_ioapic(&joined.ioapic.waiting(vector));
+        drop(joined);
+        self.tell_end_of(ended);
         let mut joined = self.lock();
         let messages = joined.ioapic.end(vector);
         self.send_all(joined, messages);
+    }
+
+    fn tell_end_of(&self, lines: Vec<u32>) {
+        if let Some(ends) = self.ends.get() {
+            lines.into_iter().for_each(|line| ends.of(line));
+        }
     }
 
     /// Whether the i8259 pair asks for an interrupt: what local APICs elsewhere do not know.
@@ -227,10 +247,7 @@ impl Chips {
             Effect::Send(command) => {
                 joined.deliver(command, u32::try_from(cpu).ok());
             }
-            Effect::End(vector) => {
-                let messages = joined.ioapic.end(vector);
-                return self.send_all(joined, messages);
-            }
+            Effect::End(vector) => return self.end_in_ioapic(joined, vector),
         }
         self.settle(joined);
     }
@@ -303,9 +320,26 @@ impl Controller for Chips {
     fn message(&self, address: u64, data: u32) {
         self.send_all(self.lock(), [Message { address, data }]);
     }
+
+    fn tell_ends(&self, ends: Ends) {
+        let _ = self.ends.set(ends);
+    }
 }
 
 impl Joined {
+    /// The lines that lead to these pins of the i8259 pair.
+    fn lines_of_pic(&self, pins: u16) -> Vec<u32> {
+        self.lines_to(|route| matches!(route, Route::Pic(pin) if pins >> pin & 1 != 0))
+    }
+
+    fn lines_of_ioapic(&self, pins: &[u8]) -> Vec<u32> {
+        self.lines_to(|route| matches!(route, Route::IoApic(pin) if pins.contains(&pin)))
+    }
+
+    fn lines_to(&self, is_wanted: impl Fn(Route) -> bool) -> Vec<u32> {
+        self.routes.iter().filter(|(_, route)| is_wanted(*route)).map(|(gsi, _)| *gsi).collect()
+    }
+
     /// Delivers a message to those that it is for. Whether anybody accepts it.
     fn deliver(&mut self, command: Command, sender: Option<u32>) -> bool {
         let Command { to, delivery, vector, is_level, deasserts } = command;

@@ -2,6 +2,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use super::trigger::{Ends, Trigger};
+use crate::accel::AccelError;
+
 /// Where interrupt lines end.
 pub trait Controller: Send + Sync {
     /// The line of this number changes its level.
@@ -9,6 +12,14 @@ pub trait Controller: Send + Sync {
 
     /// A device writes a message.
     fn message(&self, address: u64, data: u32);
+
+    /// Has an eventfd raise a line without this program. Whether it can.
+    fn attach(&self, _: &Trigger) -> Result<bool, AccelError> {
+        Ok(false)
+    }
+
+    /// Learns who is to be told of the ends of interrupts.
+    fn tell_ends(&self, _: Ends) {}
 }
 
 /// All interrupt lines of a machine. Clones are the same lines.
@@ -16,9 +27,17 @@ pub trait Controller: Send + Sync {
 pub struct Interrupts(Arc<Inner>);
 
 #[derive(Default)]
-struct Inner {
+pub(super) struct Inner {
     held: Mutex<Held>,
     controller: OnceLock<Arc<dyn Controller>>,
+    /// Those that the controller does not look after itself.
+    triggers: Mutex<Vec<Attached>>,
+}
+
+/// An eventfd, and whether it holds its line.
+struct Attached {
+    trigger: Arc<Trigger>,
+    holds: bool,
 }
 
 #[derive(Default)]
@@ -46,7 +65,42 @@ impl Interrupts {
 
     /// Lets the lines end at a controller: the first that is given.
     pub fn connect(&self, controller: Arc<dyn Controller>) {
+        controller.tell_ends(Ends(Arc::downgrade(&self.0)));
         let _ = self.0.controller.set(controller);
+    }
+
+    /// Has an eventfd raise a line: by the accel if it can, and otherwise while the machine runs, from its next run on.
+    pub fn attach(&self, trigger: Trigger) -> Result<(), AccelError> {
+        let controller = self.0.controller.get();
+        let is_looked_after = controller.map_or(Ok(false), |controller| controller.attach(&trigger))?;
+        if !is_looked_after {
+            self.0.triggers().push(Attached { trigger: Arc::new(trigger), holds: false });
+        }
+        Ok(())
+    }
+
+    /// The eventfds that nobody else looks after.
+    pub(crate) fn triggers(&self) -> Vec<Arc<Trigger>> {
+        self.0.triggers().iter().map(|attached| Arc::clone(&attached.trigger)).collect()
+    }
+
+    /// An eventfd has been written to.
+    pub(crate) fn pull(&self, pulled: &Arc<Trigger>) {
+        let mut triggers = self.0.triggers();
+        let Some(attached) = triggers.iter_mut().find(|attached| Arc::ptr_eq(&attached.trigger, pulled))
+        else {
+            return;
+        };
+        if pulled.fd.read().is_err() || attached.holds {
+            return;
+        }
+        attached.holds = pulled.resample.is_some();
+        let holds = attached.holds;
+        drop(triggers);
+        self.0.hold(pulled.gsi, true);
+        if !holds {
+            self.0.hold(pulled.gsi, false);
+        }
     }
 
     /// Writes a message for a device.
@@ -68,6 +122,12 @@ impl Interrupts {
         self.lock().watched.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.0.lock()
+    }
+}
+
+impl Inner {
     fn hold(&self, gsi: u32, level: bool) {
         let mut held = self.lock();
         let index = usize::try_from(gsi).unwrap_or(usize::MAX);
@@ -89,14 +149,35 @@ impl Interrupts {
         }
         // The lock is kept, so that a controller sees the changes of a line in their order.
         if !held.is_cut
-            && let Some(controller) = self.0.controller.get()
+            && let Some(controller) = self.controller.get()
         {
             controller.set(gsi, level);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
-        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The guest has ended an interrupt of this line: eventfds let go of it, and say so.
+    pub(super) fn ended(&self, gsi: u32) {
+        let mut ended = Vec::new();
+        for attached in self.triggers().iter_mut() {
+            if attached.trigger.gsi == gsi && std::mem::take(&mut attached.holds) {
+                ended.push(Arc::clone(&attached.trigger));
+            }
+        }
+        for trigger in ended {
+            self.hold(gsi, false);
+            if let Some(resample) = &trigger.resample {
+                // The counter of an eventfd that nobody reads can be full: it is rung already then.
+                let _ = resample.write(1);
+            }
+        }
+    }
+
+    fn triggers(&self) -> MutexGuard<'_, Vec<Attached>> {
+        self.triggers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -109,7 +190,7 @@ impl Line {
     /// Holds the line high or lets it go.
     pub fn set(&mut self, level: bool) {
         if std::mem::replace(&mut self.level, level) != level {
-            self.lines.hold(self.gsi, level);
+            self.lines.0.hold(self.gsi, level);
         }
     }
 

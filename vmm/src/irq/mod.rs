@@ -5,6 +5,7 @@ mod chips;
 mod kind;
 mod line;
 mod route;
+mod trigger;
 
 pub use crate::devices::i8259::I8259;
 pub use crate::devices::ioapic::{IoApic, Message};
@@ -15,3 +16,4 @@ pub use chips::{Apics, Chips, Wake};
 pub use kind::IrqChip;
 pub use line::{Controller, Interrupts, Line};
 pub use route::{GSIS, Route, pc_routes};
+pub use trigger::{Ends, Trigger};

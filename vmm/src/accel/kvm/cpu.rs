@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::thread::{self, ThreadId};
 
-use kvm_bindings::{Msrs, kvm_msr_entry, kvm_regs, kvm_run, kvm_sregs};
+use kvm_bindings::{KVM_EXIT_DIRTY_RING_FULL, Msrs, kvm_msr_entry, kvm_regs, kvm_run, kvm_sregs};
 use kvm_ioctls::{VcpuExit, VcpuFd};
 
 use super::kick::{KvmKick, handle_signal};
@@ -29,7 +29,7 @@ pub(super) struct KvmCpu {
     kick: Arc<KvmKick>,
     /// The thread that the kick's signal goes to.
     thread: Option<ThreadId>,
-    _shown: Arc<Shown>,
+    shown: Arc<Shown>,
 }
 
 /// A vCPU's run page. It is never borrowed as a whole while a guest is not running: another thread stores `immediate_exit`, and what
@@ -53,6 +53,7 @@ enum Found {
     WriteMsr(u32, u64, *mut u8),
     EndOfInterrupt(u8),
     Shutdown,
+    RingFull,
     InternalError,
     Other(String),
 }
@@ -69,7 +70,7 @@ impl KvmCpu {
         let run = RunPage(&raw mut *fd.get_kvm_run());
         // SAFETY: the byte lies in the run page, which is mapped as long as `fd` lives, and dropping this cuts the kick off first.
         let kick = unsafe { KvmKick::new(&raw mut (*run.0).immediate_exit) };
-        Ok(Self { fd, run, power_up, kick: Arc::new(kick), thread: None, _shown: shown })
+        Ok(Self { fd, run, power_up, kick: Arc::new(kick), thread: None, shown })
     }
 
     /// KVM_RUN, and what the run page says of its end.
@@ -89,6 +90,7 @@ impl KvmCpu {
             Ok(VcpuExit::IoapicEoi(vector)) => Found::EndOfInterrupt(vector),
             Ok(VcpuExit::X86Rdmsr(exit)) => Found::ReadMsr(exit.index, exit.data, exit.error),
             Ok(VcpuExit::X86Wrmsr(exit)) => Found::WriteMsr(exit.index, exit.data, exit.error),
+            Ok(VcpuExit::Unsupported(KVM_EXIT_DIRTY_RING_FULL)) => Found::RingFull,
             Ok(VcpuExit::FailEntry(reason, processor)) => {
                 Found::Other(format!("KVM_EXIT_FAIL_ENTRY with reason {reason:#x} of processor {processor}"))
             }
@@ -148,6 +150,14 @@ impl KvmCpu {
     }
 }
 
+/// A ring that cannot be emptied keeps its vCPU from going on.
+fn of_ring(error: AccelError) -> CpuError {
+    match error {
+        AccelError::Refused { call, source } => CpuError::Refused { call, source },
+        other => CpuError::Refused { call: "KVM_RESET_DIRTY_RINGS", source: io::Error::other(other) },
+    }
+}
+
 /// `_IOW(KVMIO, 0x86, struct kvm_interrupt)`.
 const KVM_INTERRUPT: libc::c_ulong = 0x4004_ae86;
 /// RFLAGS.IF.
@@ -160,7 +170,11 @@ impl Cpu for KvmCpu {
             self.kick.come_to_this_thread();
             self.thread = Some(thread);
         }
-        let found = self.enter()?;
+        let mut found = self.enter()?;
+        while matches!(found, Found::RingFull) {
+            self.shown.empty_rings().map_err(of_ring)?;
+            found = self.enter()?;
+        }
         if !matches!(found, Found::Kicked) {
             // SAFETY: the page is mapped, and nobody writes to it while KVM_RUN is not being done, but to the byte of the kick.
             watcher::show(unsafe { &*self.run.0 });
@@ -195,6 +209,7 @@ impl Cpu for KvmCpu {
             }
             Found::EndOfInterrupt(vector) => Exit::EndOfInterrupt(vector),
             Found::Shutdown => Exit::Shutdown,
+            Found::RingFull => Exit::Kicked,
             Found::InternalError => Exit::Other(self.internal_error()),
             Found::Other(exit) => Exit::Other(exit),
         })

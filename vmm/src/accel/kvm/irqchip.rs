@@ -1,5 +1,5 @@
 //! The kernel's interrupt controllers: `api.rst` 4.24 "KVM_CREATE_IRQCHIP", 4.25 "KVM_IRQ_LINE", 4.52 "KVM_SET_GSI_ROUTING", 4.70
-//! "KVM_SIGNAL_MSI" and 7.5 "KVM_CAP_SPLIT_IRQCHIP".
+//! "KVM_SIGNAL_MSI", 4.75 "KVM_IRQFD" and 7.5 "KVM_CAP_SPLIT_IRQCHIP".
 #![expect(unsafe_code, reason = "the arm of a routing entry's union that its type names is filled in")]
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,7 @@ use super::shown::Shown;
 use super::trace::{of_accel, told};
 use crate::accel::AccelError;
 use crate::devices::ioapic::Message;
-use crate::irq::{Apics, Controller, GSIS, Route, pc_routes};
+use crate::irq::{Apics, Controller, GSIS, Route, Trigger, pc_routes};
 
 /// All controllers, in the kernel.
 pub(super) struct KernelChips(Arc<Shown>);
@@ -79,6 +79,15 @@ impl Controller for KernelChips {
 
     fn message(&self, address: u64, data: u32) {
         let _ = signal(&self.0, address, data);
+    }
+
+    fn attach(&self, trigger: &Trigger) -> Result<bool, AccelError> {
+        let fd = &self.0.fd;
+        let attached = match &trigger.resample {
+            Some(resample) => fd.register_irqfd_with_resample(&trigger.fd, resample, trigger.gsi),
+            None => fd.register_irqfd(&trigger.fd, trigger.gsi),
+        };
+        of_accel("KVM_IRQFD", attached).map(|()| true)
     }
 }
 

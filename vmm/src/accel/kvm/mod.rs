@@ -5,6 +5,7 @@ mod cpuid;
 mod irqchip;
 mod kick;
 mod reset;
+mod ring;
 mod shown;
 mod system;
 mod trace;

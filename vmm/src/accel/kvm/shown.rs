@@ -1,16 +1,18 @@
-//! The RAM that a guest reaches, and what it has written to: `api.rst` 4.35 "KVM_SET_USER_MEMORY_REGION", 4.8 "KVM_GET_DIRTY_LOG"
-//! and 4.59 "KVM_IOEVENTFD".
+//! The RAM that a guest reaches, and what it has written to: `api.rst` 4.35 "KVM_SET_USER_MEMORY_REGION", 4.8 "KVM_GET_DIRTY_LOG",
+//! 8.29 "KVM_CAP_DIRTY_LOG_RING" and 4.59 "KVM_IOEVENTFD".
 #![expect(unsafe_code, reason = "shows memory of this process to a guest")]
 
+use std::collections::BTreeSet;
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kvm_bindings::{
-    KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY, kvm_ioeventfd, kvm_ioeventfd_flag_nr_datamatch,
-    kvm_ioeventfd_flag_nr_pio, kvm_userspace_memory_region,
+    KVM_CAP_DIRTY_LOG_RING, KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY, kvm_enable_cap, kvm_ioeventfd,
+    kvm_ioeventfd_flag_nr_datamatch, kvm_ioeventfd_flag_nr_pio, kvm_userspace_memory_region,
 };
-use kvm_ioctls::VmFd;
+use kvm_ioctls::{VcpuFd, VmFd};
 
+use super::ring::Ring;
 use super::trace::of_accel;
 use crate::accel::AccelError;
 use crate::map::{Doorbell, Listener, Target};
@@ -29,6 +31,11 @@ struct Held {
     /// By their number; those that are none are free.
     slots: Vec<Option<Slot>>,
     tracks: bool,
+    /// How many entries each vCPU's ring has; none where the kernel keeps bitmaps.
+    ring: Option<u32>,
+    rings: Vec<Arc<Ring>>,
+    /// The addresses of the pages that the rings have told of.
+    told: BTreeSet<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,10 +48,51 @@ struct Slot {
 }
 
 const PAGE: u64 = 0x1000;
+/// `_IO(KVMIO, 0xc7)`.
+const KVM_RESET_DIRTY_RINGS: libc::c_ulong = 0xaec7;
 
 impl Shown {
     pub(super) fn new(fd: VmFd) -> Self {
         Self { fd, held: Mutex::default() }
+    }
+
+    /// Has the kernel tell of writes in rings of so many entries, and not in bitmaps.
+    pub(super) fn use_rings(&self, entries: u32) -> Result<(), AccelError> {
+        let mut cap = kvm_enable_cap { cap: KVM_CAP_DIRTY_LOG_RING, ..Default::default() };
+        cap.args[0] = Ring::ENTRY as u64 * u64::from(entries);
+        of_accel("KVM_ENABLE_CAP", self.fd.enable_cap(&cap))?;
+        self.lock().ring = Some(entries);
+        Ok(())
+    }
+
+    /// Reads this vCPU's ring from now on, if there are rings.
+    pub(super) fn read_ring(&self, fd: &VcpuFd) -> Result<(), AccelError> {
+        let mut held = self.lock();
+        if let Some(entries) = held.ring {
+            held.rings.push(Arc::new(Ring::map(fd, entries)?));
+        }
+        Ok(())
+    }
+
+    /// Takes what the rings tell, so that there is room in them again.
+    pub(super) fn empty_rings(&self) -> Result<(), AccelError> {
+        let mut held = self.lock();
+        let Held { slots, rings, told, .. } = &mut *held;
+        let mut taken = 0;
+        for ring in rings {
+            taken += ring.harvest(|slot, page| {
+                let slot = usize::try_from(slot).ok().and_then(|slot| *slots.get(slot)?);
+                told.extend(slot.map(|slot| slot.guest_address + page * PAGE));
+            });
+        }
+        if taken > 0 { self.reset_rings() } else { Ok(()) }
+    }
+
+    fn reset_rings(&self) -> Result<(), AccelError> {
+        // SAFETY: the descriptor is a VM's, and the command has no argument.
+        let answer = unsafe { libc::ioctl(self.fd.as_raw_fd(), KVM_RESET_DIRTY_RINGS, 0) };
+        let answer = if answer < 0 { Err(kvm_ioctls::Error::last()) } else { Ok(()) };
+        of_accel("KVM_RESET_DIRTY_RINGS", answer)
     }
 
     /// Notes writes from now on, or no longer.
@@ -61,15 +109,16 @@ impl Shown {
 
     /// The pages that the guest and this process have written to since the last time.
     pub(super) fn take_written(&self) -> Result<Vec<u64>, AccelError> {
-        let held = self.lock();
-        let mut pages = Vec::new();
+        self.empty_rings()?;
+        let mut held = self.lock();
+        let mut pages: Vec<u64> = std::mem::take(&mut held.told).into_iter().collect();
         let Some(ram) = held.ram.as_ref() else { return Ok(pages) };
         let by_us: Vec<_> = (0..ram.blocks().len()).map(|block| ram.take_written(block)).collect();
         let slots =
             held.slots.iter().enumerate().filter_map(|(number, slot)| slot.map(|slot| (number, slot)));
         for (number, slot) in slots {
             let mut by_guest = Vec::new();
-            if held.tracks && slot.is_writable {
+            if held.tracks && slot.is_writable && held.ring.is_none() {
                 let length = usize::try_from(slot.length).unwrap_or(0);
                 let number = u32::try_from(number).unwrap_or(u32::MAX);
                 by_guest = of_accel("KVM_GET_DIRTY_LOG", self.fd.get_dirty_log(number, length))?;

@@ -16,14 +16,15 @@ use super::trace::of_accel;
 use crate::accel::{AccelError, Cpu, Hypervisor, InAccel};
 use crate::devices::local_apic::TSC_DEADLINE;
 use crate::map::Listener;
-use crate::{IrqChip, Ram};
+use crate::{CpuModel, IrqChip, Ram};
 
 /// A VM.
 pub(super) struct KvmVm {
     kvm: Kvm,
     shown: Arc<Shown>,
-    /// The processor that its guests see.
+    /// All that its guests could see, and what they do.
     cpuid: CpuId,
+    model: CpuModel,
     irqchip: IrqChip,
     has_deadline: bool,
     /// The kernel's interrupt controllers before any guest reached them, if there are any.
@@ -34,8 +35,9 @@ pub(super) struct KvmVm {
 
 impl KvmVm {
     pub(super) fn new(kvm: Kvm, fd: VmFd, cpuid: CpuId) -> Self {
-        let shown = Arc::new(Shown::new(fd));
-        Self { kvm, shown, cpuid, irqchip: IrqChip::None, has_deadline: false, fresh: None, msrs: Vec::new() }
+        let (shown, model) = (Arc::new(Shown::new(fd)), CpuModel::default());
+        let (irqchip, has_deadline) = (IrqChip::None, false);
+        Self { kvm, shown, cpuid, model, irqchip, has_deadline, fresh: None, msrs: Vec::new() }
     }
 
     /// Has the MSRs of the local APIC come to this program, where the kernel can send them.
@@ -94,6 +96,10 @@ impl Hypervisor for KvmVm {
         self.kvm.check_extension(Cap::Pit2)
     }
 
+    fn processor(&mut self, model: CpuModel) {
+        self.model = model;
+    }
+
     fn listener(&mut self, ram: &Ram) -> Box<dyn Listener> {
         Box::new(KvmListener { shown: Arc::clone(&self.shown), ram: ram.clone() })
     }
@@ -106,9 +112,18 @@ impl Hypervisor for KvmVm {
         self.shown.take_written()
     }
 
+    fn use_rings(&mut self, entries: u32) -> Result<(), AccelError> {
+        if !self.kvm.check_extension(Cap::DirtyLogRing) {
+            return Err(AccelError::Missing("KVM_CAP_DIRTY_LOG_RING"));
+        }
+        self.shown.use_rings(entries)
+    }
+
     fn create_cpu(&mut self, id: u32, cpus: u32) -> Result<Box<dyn Cpu>, AccelError> {
         let fd = of_accel("KVM_CREATE_VCPU", self.shown.fd.create_vcpu(id.into()))?;
-        let cpuid = cpuid::of_cpu(&self.cpuid, id, cpus, self.irqchip, self.has_deadline);
+        self.shown.read_ring(&fd)?;
+        let mut cpuid = cpuid::of_cpu(&self.cpuid, id, cpus, self.irqchip, self.has_deadline);
+        self.model.apply(cpuid.as_mut_slice())?;
         of_accel("KVM_SET_CPUID2", fd.set_cpuid2(&cpuid))?;
         if self.msrs.is_empty() {
             let msrs = of_accel("KVM_GET_MSR_INDEX_LIST", self.kvm.get_msr_index_list())?;

@@ -1,0 +1,23 @@
+//! Claims about device models, one file for each. Those that the kernel has are tried against ours and ours against them; the others
+//! against their data sheets.
+
+mod board;
+mod every_model;
+mod fw_cfg;
+mod i8042;
+mod i8254;
+mod i8259;
+mod ioapic;
+mod isa_debug_exit;
+mod isa_debugcon;
+mod kernel;
+mod local_apic;
+mod mc146818;
+pub(crate) mod ours;
+mod parts;
+mod pc_testdev;
+mod port80;
+mod port92;
+mod pvpanic;
+mod twins;
+mod uart16550;

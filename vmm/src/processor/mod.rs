@@ -1,0 +1,7 @@
+//! Processor models: which of the features that an accel supports a guest sees.
+
+mod feature;
+mod model;
+
+pub use feature::{Feature, feature_names};
+pub use model::{CpuModel, CpuModelError};
