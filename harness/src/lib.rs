@@ -68,7 +68,7 @@ pub use outcome::{Broken, HostFault, Outcome, Stop};
 pub use puppet::{Exception, Puppet, Told};
 pub use recorder::ran;
 #[doc(hidden)]
-pub use recorder::recording;
+pub use recorder::{recorded, recording};
 pub use subject::{SUBJECTS, Subject, subjects, tells};
 
 #[doc(hidden)]

@@ -22,3 +22,5 @@ pub use run_page::ran;
 pub(crate) use table::Table;
 #[doc(hidden)]
 pub use table::recording;
+#[doc(hidden)]
+pub use told::recorded;
