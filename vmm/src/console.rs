@@ -47,6 +47,11 @@ impl Console {
         bytes.iter().for_each(|byte| keep(&mut inner.typed, *byte));
     }
 
+    /// How many more bytes can be typed before the oldest are lost.
+    pub(crate) fn room(&self) -> usize {
+        Self::ROOM.saturating_sub(self.lock().typed.len())
+    }
+
     /// The next byte that was typed.
     pub fn typed(&self) -> Option<u8> {
         self.lock().typed.pop_front()

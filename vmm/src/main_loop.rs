@@ -43,6 +43,11 @@ pub(crate) struct Loop<'a> {
 /// Devices are not polled more often than this: a guest that has a timer run faster gets its interrupts together.
 const REST: Duration = Duration::from_micros(20);
 
+/// How many bytes are read of an input at once.
+const AT_ONCE: usize = 256;
+/// When a console that is full is looked at again.
+const AGAIN: Duration = Duration::from_millis(5);
+
 impl Loop<'_> {
     /// Waits for `count` vCPUs, and ends them all when one has asked for an end or cannot go on, or when the time is over.
     pub(crate) fn run(&mut self, count: usize, time: Duration) -> Result<(), MachineError> {
@@ -89,12 +94,16 @@ impl Loop<'_> {
     fn sleep(&mut self, most: Option<Duration>) -> Result<(), MachineError> {
         let now = self.clock.now();
         let alarm = self.clock.alarm().map(|alarm| Duration::from_nanos(alarm.saturating_sub(now)).max(REST));
-        let timeout = [most, alarm].into_iter().flatten().min();
+        // What comes for a console that is full waits where it is: nobody tells when the guest has read on.
+        let has_room: Vec<bool> = self.inputs.iter().map(|input| input.to.room() >= AT_ONCE).collect();
+        let again = has_room.contains(&false).then_some(AGAIN);
+        let timeout = [most, alarm, again].into_iter().flatten().min();
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let mut waits = vec![PollFd::from_borrowed_fd(self.bell.as_fd(), PollFlags::IN)];
         let triggers = self.interrupts.triggers();
         waits.extend(triggers.iter().map(|trigger| PollFd::new(&**trigger, PollFlags::IN)));
-        waits.extend(self.inputs.iter().map(|input| PollFd::new(&input.from, PollFlags::IN)));
+        let inputs = self.inputs.iter().zip(&has_room).filter(|(_, has_room)| **has_room);
+        waits.extend(inputs.map(|(input, _)| PollFd::new(&input.from, PollFlags::IN)));
         match poll(&mut waits, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(MachineError::Wait(error.into())),
@@ -106,14 +115,17 @@ impl Loop<'_> {
         let (pulled, came) = came[1..].split_at(triggers.len());
         let pulled = triggers.iter().zip(pulled).filter(|(_, pulled)| **pulled);
         pulled.for_each(|(trigger, _)| self.interrupts.pull(trigger));
-        self.read(came)
+        let mut came = came.iter();
+        let came: Vec<bool> =
+            has_room.iter().map(|has_room| *has_room && came.next() == Some(&true)).collect();
+        self.read(&came)
     }
 
     /// Types what has come. An input at its end is left alone from then on.
     fn read(&mut self, came: &[bool]) -> Result<(), MachineError> {
         let mut typed = false;
         let mut index = 0;
-        let mut buffer = [0; 256];
+        let mut buffer = [0; AT_ONCE];
         let stop = self.stop;
         self.inputs.retain_mut(|input| {
             index += 1;

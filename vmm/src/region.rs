@@ -26,7 +26,7 @@ pub struct Region {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RegionError {
     /// Nothing lies in it, or its end lies outside of the address space.
-    #[error("put {length:#x} addresses at {first:#x} into {space}")]
+    #[error("put {length:#x} addresses at {first:#x} into {space}: there must be at least one, and none behind {:#x}", .space.last())]
     Impossible {
         /// The address space.
         space: Space,
@@ -71,10 +71,7 @@ impl Region {
 
     /// So many addresses of `space` from `first` on.
     pub fn new(space: Space, first: u64, length: u64) -> Result<Self, RegionError> {
-        let end = match space {
-            Space::Ports => 0xffff,
-            Space::Memory => u64::MAX,
-        };
+        let end = space.last();
         let last =
             length.checked_sub(1).and_then(|behind| first.checked_add(behind)).filter(|last| *last <= end);
         let last = last.ok_or(RegionError::Impossible { space, first, length })?;
@@ -122,6 +119,16 @@ impl Region {
 
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
         self.space == other.space && self.first <= other.last && other.first <= self.last
+    }
+}
+
+impl Space {
+    /// Its last address.
+    const fn last(self) -> u64 {
+        match self {
+            Self::Ports => 0xffff,
+            Self::Memory => u64::MAX,
+        }
     }
 }
 

@@ -61,7 +61,7 @@ pub(crate) fn current() -> Option<usize> {
 /// instructions.
 pub(crate) fn run(cpu: &mut dyn Cpu, around: &Surroundings<'_>) -> Result<(), CpuError> {
     CURRENT.set(Some(around.id));
-    let (bus, power) = (around.bus, around.power);
+    let power = around.power;
     let mut left = around.exits;
     let mut mind = Mind { is_halted: around.attention.is_halted(), ..Mind::default() };
     let mut apic_base = 0;
@@ -81,26 +81,8 @@ pub(crate) fn run(cpu: &mut dyn Cpu, around: &Surroundings<'_>) -> Result<(), Cp
         })?;
         mind.is_unfinished = exit.is_unfinished();
         match exit {
-            Exit::Out { port, size, data } => {
-                for data in data.chunks(size.max(1)) {
-                    bus.write(Space::Ports, port.into(), data);
-                }
-            }
-            Exit::In { port, size, data } => {
-                for data in data.chunks_mut(size.max(1)) {
-                    bus.read(Space::Ports, port.into(), data);
-                }
-            }
-            Exit::MmioWrite { address, data } => {
-                if let Some(address) = around.place(address, apic_base) {
-                    bus.write(Space::Memory, address, data);
-                }
-            }
-            Exit::MmioRead { address, data } => {
-                data.fill(0xff);
-                if let Some(address) = around.place(address, apic_base) {
-                    bus.read(Space::Memory, address, data);
-                }
+            Exit::Out { .. } | Exit::In { .. } | Exit::MmioWrite { .. } | Exit::MmioRead { .. } => {
+                around.reach_bus(exit, apic_base);
             }
             Exit::Halt if around.irqchip == IrqChip::User => mind.is_halted = true,
             Exit::Halt => return Ok(()),
@@ -196,6 +178,34 @@ impl Surroundings<'_> {
         }
         cpu.want_open(self.chips.asks(self.id));
         Ok(())
+    }
+
+    /// Takes an access to the bus.
+    fn reach_bus(&self, exit: Exit<'_>, apic_base: u64) {
+        match exit {
+            Exit::Out { port, size, data } => {
+                for data in data.chunks(size.max(1)) {
+                    self.bus.write(Space::Ports, port.into(), data);
+                }
+            }
+            Exit::In { port, size, data } => {
+                for data in data.chunks_mut(size.max(1)) {
+                    self.bus.read(Space::Ports, port.into(), data);
+                }
+            }
+            Exit::MmioWrite { address, data } => {
+                if let Some(address) = self.place(address, apic_base) {
+                    self.bus.write(Space::Memory, address, data);
+                }
+            }
+            Exit::MmioRead { address, data } => {
+                data.fill(0xff);
+                if let Some(address) = self.place(address, apic_base) {
+                    self.bus.read(Space::Memory, address, data);
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Lets the processor have the task priority that its local APIC has, which a guest sets there as well: also when it is only

@@ -19,7 +19,11 @@ fn what_is_not_known_is_told(#[case] names: &str, #[case] why: &str) {
 }
 
 #[rstest]
-#[case::absent(c"/dev/null/kvm", "open /dev/null/kvm: Not a directory (os error 20)")]
+#[case::no_folder(c"/dev/null/kvm", "open /dev/null/kvm: Not a directory (os error 20)")]
+#[case::absent(
+    c"/dev/no-kvm",
+    "open /dev/no-kvm: No such file or directory (os error 2); it is there once the module kvm_intel or kvm_amd is loaded"
+)]
 #[case::no_kvm(c"/dev/null", "do without KVM_GET_API_VERSION")]
 fn a_device_that_is_no_kvm_is_told(#[case] path: &std::ffi::CStr, #[case] why: &str) {
     assert_eq!(kvm::open_device(path).err().map(|error| error.to_string()).as_deref(), Some(why));

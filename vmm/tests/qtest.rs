@@ -3,10 +3,11 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
+use std::time::Duration;
 
 use rstest::rstest;
 use vmm::qtest::Session;
-use vmm::{Builder, End, IrqChip, Machine, accel, machine_class};
+use vmm::{Builder, Console, End, Input, IrqChip, Limit, Machine, accel, machine_class};
 
 fn pc() -> Machine {
     let (_, hypervisor) = accel::open("qtest").unwrap();
@@ -96,6 +97,33 @@ fn a_conversation_over_a_socket_ends_with_the_machine() {
     assert_eq!((lines.next().as_deref(), lines.next().as_deref()), (Some("OK little"), Some("OK")));
     assert_eq!(server.join().unwrap(), End::Exited { status: 0x21 });
     assert_eq!(lines.next(), None);
+}
+
+#[test]
+fn eight_mebibytes_fit_into_a_line() {
+    let machine = pc();
+    let mut output = Vec::new();
+    let input = format!("write 0x100000 0x800000 0x{}\nreadb 0x8fffff\n", "5a".repeat(8 << 20));
+    Session::new(&machine).serve(input.as_bytes(), &mut output).unwrap();
+    assert_eq!(output, b"OK\nOK 0x000000000000005a\n");
+}
+
+#[test]
+fn what_is_typed_ahead_waits_for_the_guest() {
+    let mut machine = pc();
+    let (from, mut typist) = std::io::pipe().unwrap();
+    let typing = std::thread::spawn(move || {
+        let text: Vec<u8> = (0..=u8::MAX).cycle().take(3 * Console::ROOM).collect();
+        typist.write_all(&text)
+    });
+    let to = machine.wires().serial[0].clone();
+    machine.add_input(Input { from: from.into(), to: to.clone(), filter: Box::new(|_| false) });
+    let limit = Limit { time: Duration::from_millis(300), ..Limit::default() };
+    assert_eq!(machine.run(limit).unwrap(), End::OutOfTime);
+    // The serial port has received the first byte.
+    assert_eq!(to.typed(), Some(1));
+    drop(machine);
+    assert!(typing.join().unwrap().is_err(), "more was written than a console holds");
 }
 
 #[test]

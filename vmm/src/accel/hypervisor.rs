@@ -15,7 +15,7 @@ use crate::{CpuModel, CpuModelError, IrqChip, Ram};
 #[derive(Debug, Error)]
 pub enum AccelError {
     /// Its device cannot be opened.
-    #[error("open {path}: {source}")]
+    #[error("open {path}: {source}{}", cure(source))]
     Device {
         /// The device.
         path: String,
@@ -48,6 +48,15 @@ pub enum AccelError {
         /// What the kernel says.
         source: io::Error,
     },
+}
+
+/// What helps where a device cannot be opened, as far as that is known.
+fn cure(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::NotFound => "; it is there once the module kvm_intel or kvm_amd is loaded",
+        io::ErrorKind::PermissionDenied => "; its group, which is kvm on most hosts, may open it",
+        _ => "",
+    }
 }
 
 /// Why a vCPU cannot go on.

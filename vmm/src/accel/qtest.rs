@@ -28,7 +28,9 @@ impl Hypervisor for Still {
     fn irqchip(&mut self, kind: IrqChip) -> Result<InAccel, AccelError> {
         match kind {
             IrqChip::None | IrqChip::User => Ok(InAccel::Nothing),
-            IrqChip::Split | IrqChip::Kernel => Err(AccelError::Missing("interrupt controllers of a kernel")),
+            IrqChip::Split | IrqChip::Kernel => {
+                Err(AccelError::Missing("interrupt controllers of a kernel: -irqchip user has them here"))
+            }
         }
     }
 

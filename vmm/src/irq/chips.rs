@@ -352,6 +352,6 @@ impl Joined {
             let lowest = addressed.filter(|apic| apic.is_software_enabled()).min_by_key(|apic| apic.ppr());
             return lowest.is_some_and(|apic| apic.accept(delivery, vector, is_level));
         }
-        addressed.fold(false, |accepted, apic| apic.accept(delivery, vector, is_level) || accepted)
+        addressed.map(|apic| apic.accept(delivery, vector, is_level)).filter(|accepts| *accepts).count() > 0
     }
 }

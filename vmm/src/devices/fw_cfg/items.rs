@@ -12,7 +12,7 @@ pub enum ItemsError {
     #[error("name an item \"{0}\": a name has 55 bytes at most")]
     Name(String),
     /// There are too many.
-    #[error("add another item")]
+    #[error("add another item: there may be {MOST_FILES} files, and one of the same name can be replaced")]
     Full,
 }
 
