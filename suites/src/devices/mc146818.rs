@@ -79,7 +79,10 @@ fn a_day_is_counted_in_each_form(bits: u8, from: u32, passed: u32) -> Outcome {
 claim!(
     a_day_is_counted_in_each_form,
     "A real-time clock counts from any time of day that is set, in binary or decimal digits, of 12 or 24 hours",
-    [Manual("MC146818 data sheet (ADI-856R3), Time, Calendar, and Alarm Locations"), Manual("table 3")]
+    [
+        Manual("MC146818 data sheet (ADI-856R3), Time, Calendar, and Alarm Locations"),
+        Manual("MC146818 data sheet (ADI-856R3), table 3, Time, Calendar, and Alarm Data Modes")
+    ]
 );
 
 fn an_alarm_comes_at_its_second(bits: u8, at: u32, before: u16) -> Outcome {

@@ -155,9 +155,9 @@ const CONVERSATION: &[(&str, &str)] = &[
     ("outb 0x43 0x30", "OK"),
     ("outb 0x40 0x20", "OK"),
     ("outb 0x40 0x00", "OK"),
-    // The next deadline is the timer's.
-    ("clock_step", "IRQ raise 0\nOK 1027658"),
-    ("clock_step 100", "OK 1027758"),
+    // The next deadline is the timer's: its 1226th tick, 32 behind the one after the count was written.
+    ("clock_step", "IRQ raise 0\nOK 1027505"),
+    ("clock_step 100", "OK 1027605"),
     ("make_coffee", "FAIL Unknown command 'make_coffee'"),
 ];
 
