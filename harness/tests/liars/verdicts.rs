@@ -95,6 +95,6 @@ fn another_value_than_the_known_one_is_a_fail() {
     for (verdict, seen) in [("fail", "30"), ("crash", "3")] {
         let entry = tried_with(claim, &Settings { known: known(claim, verdict, seen), ..settings() });
         assert_eq!((entry.verdict, entry.why.as_deref()), (Verdict::Fail, Some("expected 4, saw 3")));
-        assert_eq!(entry.notes, [format!("planted.toml:1 expects {verdict} with {seen}, which this is not")]);
+        assert_eq!(entry.notes, [format!("planted.toml:6 expects {verdict} with {seen}, which this is not")]);
     }
 }
