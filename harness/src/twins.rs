@@ -129,6 +129,14 @@ fn compared(script: &Script, rows: &[&Allowed]) -> Script {
 
 #[track_caller]
 fn alike(script: &Script, one: (&str, &Answers), other: (&str, &Answers), rows: &[&Allowed]) -> Outcome {
+    // One that stops before the other, or has nothing in common with it, is not like it as far as it came.
+    let steps = |answers: &Answers| answers.said.iter().map(|(index, _)| index + 1).collect::<Vec<_>>();
+    let (ones, others) = (steps(one.1), steps(other.1));
+    if ones != others {
+        let why = format!("{} answers other steps than {}", one.0, other.0);
+        let broken = told(why, script, one, other);
+        return Err(broken.comparing(format!("{ones:?}"), format!("{others:?}")).into());
+    }
     for ((index, said), (_, with)) in one.1.said.iter().zip(&other.1.said) {
         let upto = &script.0[..=*index];
         let hidden = rows.iter().map(|row| row.rule.hides_said(upto));
@@ -147,6 +155,10 @@ fn alike(script: &Script, one: (&str, &Answers), other: (&str, &Answers), rows: 
             return Err(told(why, script, one, other).comparing(said.to_string(), with.to_string()).into());
         }
         note(rows, |row| row.rule.hides_said(upto));
+    }
+    if !one.1.state.keys().any(|part| other.1.state.contains_key(part)) {
+        let why = format!("{} and {} have no part of their state in common", one.0, other.0);
+        return Err(told(why, script, one, other).into());
     }
     for (part, value) in &one.1.state {
         let Some(with) = other.1.state.get(part) else { continue };

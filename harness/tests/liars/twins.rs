@@ -16,6 +16,8 @@ crate::tests!(
     a_bit_of_its_own_in_an_answer_is_a_fail,
     a_bit_of_its_own_in_the_state_is_a_fail,
     an_interrupt_of_its_own_is_a_fail,
+    an_end_before_the_others_is_a_fail,
+    a_state_that_is_not_told_is_a_fail,
     a_row_for_another_step_excuses_nothing,
     a_row_that_is_not_needed_is_a_fail,
     rows_that_end_everything_leave_nothing,
@@ -87,6 +89,17 @@ fn takes_an_interrupt(script: &Script) -> Result<Answers, Stop> {
     }))
 }
 
+/// The last answer is left out.
+fn ends_early(script: &Script) -> Result<Answers, Stop> {
+    Ok(model(script, |answers, _| {
+        answers.said.pop();
+    }))
+}
+
+fn hides_its_state(script: &Script) -> Result<Answers, Stop> {
+    Ok(model(script, |answers, _| answers.state.clear()))
+}
+
 const TRUTH: Twin = Twin { name: "the truth", answer: truth };
 
 fn with(answer: fn(&Script) -> Result<Answers, Stop>) -> [Twin; 2] {
@@ -121,6 +134,16 @@ fn an_interrupt(steps: Steps) -> Outcome {
     agree(&steps.0, &with(takes_an_interrupt), &[])
 }
 claim!(an_interrupt, "a twin that takes an interrupt of its own agrees", [Observed("nowhere")]);
+
+fn an_early_end(steps: Steps) -> Outcome {
+    agree(&steps.0, &with(ends_early), &[])
+}
+claim!(an_early_end, "a twin that ends before the other agrees", [Observed("nowhere")]);
+
+fn a_hidden_state(steps: Steps) -> Outcome {
+    agree(&steps.0, &with(hides_its_state), &[])
+}
+claim!(a_hidden_state, "a twin that tells nothing of its state agrees", [Observed("nowhere")]);
 
 fn another_step(steps: Steps) -> Outcome {
     agree(&steps.0, &with(answers_otherwise), &[&AT_THE_SECOND])
@@ -172,6 +195,14 @@ fn an_interrupt_of_its_own_is_a_fail() {
         why.ends_with("STI; OUT; CLI: the truth says done, the liar says vector 0x21"),
         "what differs is not told: {why}"
     );
+}
+
+fn an_end_before_the_others_is_a_fail() {
+    failed("an_early_end", "the truth answers other steps than the liar");
+}
+
+fn a_state_that_is_not_told_is_a_fail() {
+    failed("a_hidden_state", "the truth and the liar have no part of their state in common");
 }
 
 fn a_row_for_another_step_excuses_nothing() {

@@ -260,8 +260,10 @@ fn who_waits_in_smm_cannot_run(smm_first: bool) -> Outcome {
     let (first, second) = if smm_first { (0, 1) } else { (1, 0) };
     steps[first]()?;
     steps[second]()?;
-    unchanged(|| get(&guest.stage.vcpu), || fails(EINVAL, guest.stage.vcpu.value(KVM_RUN, 0)))?;
-    equal(guest.events()?.smi.smm, 1)
+    let all = || Ok::<_, Stop>((get(&guest.stage.vcpu)?, guest.events()?, guest.stage.registers()?));
+    let (state, events, _) = all()?;
+    equal((state, events.smi.smm), (abi::KVM_MP_STATE_INIT_RECEIVED, 1))?;
+    unchanged(all, || fails(EINVAL, guest.stage.vcpu.value(KVM_RUN, 0)))
 }
 claim!(
     who_waits_in_smm_cannot_run,
