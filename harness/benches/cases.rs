@@ -8,7 +8,7 @@ use criterion::Criterion;
 use guests::strategies::{Place, Program, Start};
 use guests::{Image, Mode, Width};
 use harness::relation::{Seen, plainly, same};
-use harness::stage::{Setting, Stage};
+use harness::testbed::{Setting, Testbed};
 
 /// How many rounds each figure is taken from.
 const ROUNDS: u32 = 2000;
@@ -60,11 +60,11 @@ fn ten_instructions() -> Image {
 
 /// Sends the vCPU back to the beginning and runs it: one command besides KVM_RUN, without which it would not run the same again.
 fn bare(image: &Image) -> impl Fn() {
-    let stage = Stage::with(&Setting::default(), image).expect("a stage");
+    let testbed = Testbed::with(&Setting::default(), image).expect("a testbed");
     let first = harness::entry::regs(&image.entry.registers);
     move || {
-        stage.vcpu().set_regs(&first).expect("registers");
-        black_box(stage.run().expect("an exit"));
+        testbed.vcpu().set_regs(&first).expect("registers");
+        black_box(testbed.run().expect("an exit"));
     }
 }
 

@@ -80,6 +80,15 @@ impl Claim {
         self.needs.iter().find_map(factor).unwrap_or(1)
     }
 
+    /// A claim that is not tried, for tests of what is done with claims.
+    #[cfg(test)]
+    pub(crate) const fn planted(module: &'static str, function: &'static str) -> Self {
+        fn never() -> Box<dyn Body> {
+            unreachable!("a planted claim is not tried")
+        }
+        Self { module, function, sentence: "it holds", sources: &[], needs: &[], body: never }
+    }
+
     /// What it needs, as text.
     pub fn need_texts(&self) -> Vec<String> {
         self.needs.iter().map(Need::to_string).collect()

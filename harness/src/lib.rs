@@ -27,6 +27,7 @@ mod cli;
 mod clock;
 mod command;
 mod conformance;
+mod controllers;
 pub mod entry;
 mod expectations;
 mod guest;
@@ -45,9 +46,9 @@ mod recorder;
 pub mod relation;
 pub mod runner;
 pub mod signal;
-pub mod stage;
 pub mod state;
 mod subject;
+pub mod testbed;
 pub mod twins;
 
 pub use body::{Body, Case, body};
@@ -56,6 +57,7 @@ pub use claim::{CLAIMS, Claim, Source, claim_named, claims};
 pub use cli::main;
 pub use command::{COMMANDS, Command};
 pub use conformance::conformance;
+pub use controllers::Controllers;
 pub use expectations::{
     EXPECTATIONS, REGRESSIONS, Shipped, ShippedError, shipped_expectations, shipped_regressions,
 };

@@ -22,8 +22,8 @@ pub use travels::{Cut, Luggage, travelling};
 
 use crate::guest::answer;
 use crate::kvm::{Descriptor, Exit, KVM_GET_XSAVE, abi};
-use crate::stage::{Setting, Stage};
 use crate::state::XSAVE;
+use crate::testbed::{Setting, Testbed};
 use crate::{Broken, Outcome, Stop, check};
 
 /// After so many returns from KVM_RUN a guest will not come to its end by itself any more.
@@ -53,7 +53,7 @@ pub struct Seen {
 /// A way of running an image.
 pub type Way<'a> = &'a mut dyn FnMut(&Image) -> Result<Seen, Stop>;
 
-/// Runs the image on a stage of this setting, without anything else.
+/// Runs the image on a testbed of this setting, without anything else.
 pub fn plainly(setting: &Setting, image: &Image) -> Result<Seen, Stop> {
     let mut run = Run::on(setting, image)?;
     while !run.is_over() {
@@ -130,7 +130,7 @@ fn bytes_differ(what: &str, expected: &[u8], seen: &[u8]) -> Option<String> {
 #[derive(Debug)]
 pub struct Run<'a> {
     image: &'a Image,
-    stage: Stage,
+    testbed: Testbed,
     events: Vec<Event>,
     window: Vec<u8>,
     returns: usize,
@@ -151,15 +151,15 @@ pub enum Turn {
 }
 
 impl<'a> Run<'a> {
-    /// Lays the image out on a stage of this setting.
+    /// Lays the image out on a testbed of this setting.
     pub fn on(setting: &Setting, image: &'a Image) -> Result<Self, Stop> {
-        Ok(Self::upon(Stage::with(setting, image)?, image))
+        Ok(Self::upon(Testbed::with(setting, image)?, image))
     }
 
-    /// The same on a stage that the image is laid out on.
-    pub fn upon(stage: Stage, image: &'a Image) -> Self {
+    /// The same on a testbed that the image is laid out on.
+    pub fn upon(testbed: Testbed, image: &'a Image) -> Self {
         let window = vec![TRAP; usize::try_from(WINDOW).unwrap_or(0)];
-        Self { image, stage, events: Vec::new(), window, returns: 0, is_over: false }
+        Self { image, testbed, events: Vec::new(), window, returns: 0, is_over: false }
     }
 
     /// KVM_RUN once, and what it came back with is answered.
@@ -168,7 +168,7 @@ impl<'a> Run<'a> {
         if self.returns > RETURNS {
             return Err(self.hung()?);
         }
-        let Some(exit) = self.stage.run()? else { return Ok(Turn::Interrupted) };
+        let Some(exit) = self.testbed.run()? else { return Ok(Turn::Interrupted) };
         match exit {
             Exit::Debug { pc, .. } => return Ok(Turn::Debug(pc)),
             Exit::DirtyRingFull => return Ok(Turn::RingFull),
@@ -178,7 +178,7 @@ impl<'a> Run<'a> {
         let event = match &exit {
             // What its data say is for whoever debugs KVM, and differs with the way that led there: uapi/linux/kvm.h at `internal`.
             Exit::InternalError { suberror, .. } => Event::Exit(format!("{INTERNAL_ERROR}{suberror}")),
-            _ => answer(self.stage.vcpu(), &exit, &mut std::iter::once(reply))?,
+            _ => answer(self.testbed.vcpu(), &exit, &mut std::iter::once(reply))?,
         };
         self.is_over = match &event {
             Event::Halt | Event::Exit(_) => true,
@@ -213,7 +213,7 @@ impl<'a> Run<'a> {
 
     /// Lets KVM finish what the last answer was for, without a further instruction: api.rst 5, `immediate_exit`.
     pub fn settle(&mut self) -> Outcome {
-        self.stage.vcpu().run_page()?.put(Exit::IMMEDIATE_EXIT, 1u8);
+        self.testbed.vcpu().run_page()?.put(Exit::IMMEDIATE_EXIT, 1u8);
         let settled = loop {
             match self.turn() {
                 Ok(Turn::Interrupted) => break Ok(()),
@@ -222,7 +222,7 @@ impl<'a> Run<'a> {
                 Err(stop) => break Err(stop),
             }
         };
-        self.stage.vcpu().run_page()?.put(Exit::IMMEDIATE_EXIT, 0u8);
+        self.testbed.vcpu().run_page()?.put(Exit::IMMEDIATE_EXIT, 0u8);
         settled
     }
 
@@ -237,13 +237,13 @@ impl<'a> Run<'a> {
     }
 
     /// Where it runs.
-    pub fn stage(&self) -> &Stage {
-        &self.stage
+    pub fn testbed(&self) -> &Testbed {
+        &self.testbed
     }
 
     /// Goes on elsewhere.
-    pub fn move_to(&mut self, stage: Stage) {
-        self.stage = stage;
+    pub fn move_to(&mut self, testbed: Testbed) {
+        self.testbed = testbed;
     }
 
     /// The image that runs.
@@ -251,33 +251,33 @@ impl<'a> Run<'a> {
         self.image
     }
 
-    /// What the run made visible. A stage on which it ended as usual is left to the next case.
+    /// What the run made visible. A testbed on which it ended as usual is left to the next case.
     pub fn finish(self) -> Result<Seen, Stop> {
         let halted = self.image.halted().rip;
-        let (seen, stage) = self.leave()?;
+        let (seen, testbed) = self.leave()?;
         let is_usual = !matches!(seen.story.events.last(), Some(Event::Exit(_)) | None);
         if is_usual && seen.story.ending.registers.rip == halted {
-            stage.give_back();
+            testbed.give_back();
         }
         Ok(seen)
     }
 
-    /// What the run made visible, and the stage.
-    pub fn leave(mut self) -> Result<(Seen, Stage), Stop> {
+    /// What the run made visible, and the testbed.
+    pub fn leave(mut self) -> Result<(Seen, Testbed), Stop> {
         if matches!(self.events.last(), Some(Event::Out { .. })) {
             self.settle()?;
         }
-        let registers = self.stage.registers()?;
-        let special = self.stage.special()?;
-        let vectors = if self.stage.has_vectors() { vectors(&self.stage)? } else { Vec::new() };
-        let memory = self.stage.changes()?;
-        let window = self.stage.window()?.unwrap_or(self.window);
+        let registers = self.testbed.registers()?;
+        let special = self.testbed.special()?;
+        let vectors = if self.testbed.has_vectors() { vectors(&self.testbed)? } else { Vec::new() };
+        let memory = self.testbed.changes()?;
+        let window = self.testbed.window()?.unwrap_or(self.window);
         let story = Story { events: self.events, ending: guests::Ending { registers, memory } };
-        Ok((Seen { story, special, vectors, window, returns: self.returns }, self.stage))
+        Ok((Seen { story, special, vectors, window, returns: self.returns }, self.testbed))
     }
 
     fn hung(&self) -> Result<Stop, Stop> {
-        let rip = self.stage.registers()?.rip;
+        let rip = self.testbed.registers()?.rip;
         let last = self.events.last().map(ToString::to_string).unwrap_or_default();
         let why =
             format!("the guest did not come to its end within {RETURNS} returns; the last exit was {last}");
@@ -286,17 +286,17 @@ impl<'a> Run<'a> {
 }
 
 /// The legacy area without what software keeps there, and the upper halves of the AVX registers.
-fn vectors(stage: &Stage) -> Result<Vec<u8>, Stop> {
+fn vectors(testbed: &Testbed) -> Result<Vec<u8>, Stop> {
     const LEGACY: usize = 416;
     const AVX: std::ops::Range<usize> = 576..832;
     const HEADER: usize = 512;
-    let xsave: [u8; XSAVE] = stage.vcpu().read(KVM_GET_XSAVE)?;
+    let xsave: [u8; XSAVE] = testbed.vcpu().read(KVM_GET_XSAVE)?;
     let has_avx = xsave[HEADER] & 4 != 0;
     let upper = if has_avx { xsave[AVX].to_vec() } else { vec![0; AVX.len()] };
     Ok(xsave[..LEGACY].iter().copied().chain(upper).collect())
 }
 
-/// The image with an OUT to [`END`] in place of the HLT at its end, for stages whose kernel has a local APIC.
+/// The image with an OUT to [`END`] in place of the HLT at its end, for testbeds whose kernel has a local APIC.
 #[must_use]
 pub fn without_halt(image: &Image) -> Image {
     let mut image = image.clone();

@@ -42,7 +42,7 @@ pub(super) fn run(task: &Task, pen: &mut Pen) -> bool {
     };
     let has_panicked = matches!(ending, Ending::Panicked(_));
     let (cases, reached) = (trial.cases, trial.reached);
-    crate::stage::close();
+    crate::testbed::close();
     let (open, tallied) = (left_open(&before), check::tallied());
     // Where even this cannot be written, the missing line tells the runner so.
     let _ = pen.write(&Line::Said(Said { ending, cases, reached, open, tallied }));

@@ -13,7 +13,7 @@ use super::{Run, Seen, Turn};
 use crate::Stop;
 use crate::kvm::Vcpu;
 use crate::signal::{self, Alarm};
-use crate::stage::Setting;
+use crate::testbed::Setting;
 
 /// What comes between, before each KVM_RUN in turn, from the first again where there are more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +61,7 @@ pub fn interrupted(setting: &Setting, image: &Image, with: &Interruptions) -> Re
         let turn = match all.next().copied().unwrap_or(Interruption::None) {
             Interruption::None => run.turn(),
             Interruption::Immediate => {
-                run.stage().vcpu().fields()?.put_immediate_exit(1);
+                run.testbed().vcpu().fields()?.put_immediate_exit(1);
                 run.turn()
             }
             Interruption::Signal(microseconds) => {
@@ -70,7 +70,7 @@ pub fn interrupted(setting: &Setting, image: &Image, with: &Interruptions) -> Re
             }
             Interruption::Kick(rounds) => {
                 if kicker.is_none() {
-                    kicker = Some(Kicker::of(run.stage().vcpu())?);
+                    kicker = Some(Kicker::of(run.testbed().vcpu())?);
                 }
                 let kicker = kicker.as_ref().and_then(|kicker| kicker.kick(rounds));
                 let turn = run.turn();
@@ -79,7 +79,7 @@ pub fn interrupted(setting: &Setting, image: &Image, with: &Interruptions) -> Re
                 turn
             }
         };
-        run.stage().vcpu().fields()?.put_immediate_exit(0);
+        run.testbed().vcpu().fields()?.put_immediate_exit(0);
         ended += usize::from(turn? == Turn::Interrupted);
     }
     Ok((run.finish()?, ended))
@@ -88,7 +88,7 @@ pub fn interrupted(setting: &Setting, image: &Image, with: &Interruptions) -> Re
 /// A thread that kicks a vCPU out of KVM_RUN, for as long as this lives.
 struct Kicker {
     orders: Option<Sender<u16>>,
-    done: Receiver<()>,
+    told: Receiver<()>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -96,11 +96,14 @@ impl Kicker {
     /// One for the vCPU that the calling thread runs.
     fn of(vcpu: &Vcpu) -> Result<Self, Stop> {
         let (orders, ordered) = channel::<u16>();
-        let (tell, done) = channel();
+        let (tell, told) = channel();
         let (vcpu, signal) = (vcpu.another()?, signal::harmless());
         vcpu.run_page()?;
         let thread = std::thread::spawn(move || {
             for rounds in ordered {
+                if tell.send(()).is_err() {
+                    return;
+                }
                 (0..rounds).for_each(|_| std::hint::spin_loop());
                 if let Ok(page) = vcpu.fields() {
                     page.put_immediate_exit(1);
@@ -112,12 +115,14 @@ impl Kicker {
                 }
             }
         });
-        Ok(Self { orders: Some(orders), done, thread: Some(thread) })
+        Ok(Self { orders: Some(orders), told, thread: Some(thread) })
     }
 
-    /// Orders a kick; what tells that it was done.
+    /// Orders a kick, and waits until the thread goes round: one that has yet to wake up kicks when all is over. What tells that it kicked.
     fn kick(&self, rounds: u16) -> Option<&Receiver<()>> {
-        self.orders.as_ref()?.send(rounds).ok().map(|()| &self.done)
+        self.orders.as_ref()?.send(rounds).ok()?;
+        self.told.recv().ok()?;
+        Some(&self.told)
     }
 }
 

@@ -4,7 +4,7 @@ use guests::nested::{HYPERVISOR, Halting, nested, saved};
 use guests::{Image, Memory};
 
 use super::{Cut, Luggage, Run, Seen, travelling};
-use crate::stage::{Setting, Stage};
+use crate::testbed::{Setting, Testbed};
 use crate::{HostFault, Stop};
 
 /// EFER.SVME, which the guest of a guest has set.
@@ -42,17 +42,17 @@ fn its_own(mut seen: Seen) -> Seen {
 /// Runs the image's code as the guest of a guest whose HLT is intercepted; with what was seen comes what the control block holds then:
 /// RAX, RSP, RIP and RFLAGS.
 pub fn back_in_the_hypervisor(image: &Image) -> Result<(Seen, [u64; 4]), Stop> {
-    let (seen, stage) = run(image, Halting::Intercepted)?;
-    let block = saved(&stage.read()?).ok_or_else(|| fault("there is no control block"))?;
-    Ok((seen, block))
+    let (seen, testbed) = run(image, Halting::Intercepted)?;
+    let block = saved(&testbed.read()?).ok_or_else(|| fault("there is no control block"))?;
+    Ok((its_own(seen), block))
 }
 
-/// The stage is left behind: a vCPU that is in its guest's guest is not set back like another.
-fn run(image: &Image, halting: Halting) -> Result<(Seen, Stage), Stop> {
+/// The testbed is left behind: a vCPU that is in its guest's guest is not set back like another.
+fn run(image: &Image, halting: Halting) -> Result<(Seen, Testbed), Stop> {
     let image = nested(image, halting).map_err(fault)?;
-    let mut stage = Stage::new(&Setting::default(), &image)?;
-    stage.lay(&image)?;
-    let mut run = Run::upon(stage, &image);
+    let mut testbed = Testbed::new(&Setting::default(), &image)?;
+    testbed.lay(&image)?;
+    let mut run = Run::upon(testbed, &image);
     while !run.is_over() {
         run.turn()?;
     }

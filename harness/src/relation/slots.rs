@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Run, Seen, Turn, same, witness};
 use crate::kvm::{Descriptor, KVM_RESET_DIRTY_RINGS, Mapping, abi};
-use crate::stage::{PAGE, RING_PAGES, Setting, Slot, Stage};
+use crate::testbed::{PAGE, RING_PAGES, Setting, Slot, Testbed};
 use crate::{HostFault, Outcome, Stop};
 
 /// How pages that are written are told.
@@ -85,23 +85,24 @@ pub fn on_slots(image: &Image, layout: &Layout, log: Log) -> Result<Logged, Stop
 }
 
 /// Runs the image on these slots twice, and logs the second run alone: a page that is read for the first time may be mapped so that it
-/// can be written, and is logged then (arch/x86/kvm/mmu/spte.c: `make_spte`); afterwards it is written or not.
-pub fn on_known_slots(image: &Image, layout: &Layout, log: Log) -> Result<Logged, Stop> {
+/// can be written, and is logged then (arch/x86/kvm/mmu/spte.c: `make_spte`); afterwards it is written or not. None where the first run
+/// ends in an exit that no second one follows.
+pub fn on_known_slots(image: &Image, layout: &Layout, log: Log) -> Result<Option<Logged>, Stop> {
     let mut slots = Slots::of(image, layout, log)?;
     let first = slots.run(image)?;
     let end = first.seen.story.events.last();
     if matches!(end, Some(Event::Exit(_)) | None) {
-        return Ok(first);
+        return Ok(None);
     }
-    slots.run(image)
+    slots.run(image).map(Some)
 }
 
-/// A stage whose RAM is laid out in slots, and its logs.
+/// A testbed whose RAM is laid out in slots, and its logs.
 struct Slots<'a> {
     layout: &'a Layout,
     log: Log,
     slots: Vec<Slot>,
-    stage: Option<Stage>,
+    testbed: Option<Testbed>,
     ring: Ring,
 }
 
@@ -110,45 +111,45 @@ impl<'a> Slots<'a> {
         let pages = usize::try_from(image.size).unwrap_or(0) / PAGE;
         let slots = layout.slots(pages, log);
         let setting = Setting { slots: slots.clone(), ring: log == Log::Ring, ..Setting::default() };
-        let stage = Stage::new(&setting, image)?;
-        let ring = Ring::of(&stage, log)?;
-        Ok(Self { layout, log, slots, stage: Some(stage), ring })
+        let testbed = Testbed::new(&setting, image)?;
+        let ring = Ring::of(&testbed, log)?;
+        Ok(Self { layout, log, slots, testbed: Some(testbed), ring })
     }
 
     fn run(&mut self, image: &Image) -> Result<Logged, Stop> {
-        let Some(mut stage) = self.stage.take() else {
-            return Err(Stop::HostFault(HostFault("the stage is in use".into())));
+        let Some(mut testbed) = self.testbed.take() else {
+            return Err(Stop::HostFault(HostFault("the testbed is in use".into())));
         };
-        stage.lay(image)?;
-        let mut run = Run::upon(stage, image);
+        testbed.lay(image)?;
+        let mut run = Run::upon(testbed, image);
         let mut pages = BTreeSet::new();
         let mut moved = self.layout.moved;
         while !run.is_over() {
             if moved.is_some_and(|(at, _)| run.told() >= usize::from(at)) {
                 // What is under way must not be, and a log goes with its slot.
                 run.settle()?;
-                pages.extend(self.told(run.stage())?);
+                pages.extend(self.told(run.testbed())?);
                 match moved.take() {
-                    Some((_, true)) => run.stage().remake_slots()?,
-                    _ => run.stage().move_slots()?,
+                    Some((_, true)) => run.testbed().remake_slots()?,
+                    _ => run.testbed().move_slots()?,
                 }
             } else if run.turn()? == Turn::RingFull {
-                pages.extend(self.told(run.stage())?);
+                pages.extend(self.told(run.testbed())?);
             }
         }
-        let (seen, stage) = run.leave()?;
-        pages.extend(self.told(&stage)?);
-        self.stage = Some(stage);
+        let (seen, testbed) = run.leave()?;
+        pages.extend(self.told(&testbed)?);
+        self.testbed = Some(testbed);
         Ok(Logged { seen, pages })
     }
 
     /// Takes what the log says by now.
-    fn told(&self, stage: &Stage) -> Result<Vec<u64>, Stop> {
+    fn told(&self, testbed: &Testbed) -> Result<Vec<u64>, Stop> {
         let harvested = self.ring.harvest(&self.slots);
         if self.log == Log::Ring {
-            stage.vm().value(KVM_RESET_DIRTY_RINGS, 0)?;
+            testbed.vm().value(KVM_RESET_DIRTY_RINGS, 0)?;
         }
-        Ok(bitmap(stage, &self.slots, self.log)?.into_iter().chain(harvested).collect())
+        Ok(bitmap(testbed, &self.slots, self.log)?.into_iter().chain(harvested).collect())
     }
 }
 
@@ -218,10 +219,10 @@ fn pages(address: u64, length: u64) -> std::ops::Range<u64> {
 }
 
 /// Takes what the bitmaps say.
-fn bitmap(stage: &Stage, slots: &[Slot], log: Log) -> Result<Vec<u64>, Stop> {
+fn bitmap(testbed: &Testbed, slots: &[Slot], log: Log) -> Result<Vec<u64>, Stop> {
     let mut pages = Vec::new();
     for (number, slot) in (0..).zip(slots).filter(|_| log == Log::Bitmap) {
-        let bits = stage.vm().get_dirty_log(number, slot.pages.div_ceil(64) * 8)?;
+        let bits = testbed.vm().get_dirty_log(number, slot.pages.div_ceil(64) * 8)?;
         let is_set = |page: &usize| bits.get(page / 8).is_some_and(|byte| byte >> (page % 8) & 1 != 0);
         pages.extend((0..slot.pages).filter(is_set).map(|page| (slot.first + page) as u64));
     }
@@ -232,13 +233,13 @@ fn bitmap(stage: &Stage, slots: &[Slot], log: Log) -> Result<Vec<u64>, Stop> {
 struct Ring(Option<Mapping>);
 
 impl Ring {
-    fn of(stage: &Stage, log: Log) -> Result<Self, Stop> {
+    fn of(testbed: &Testbed, log: Log) -> Result<Self, Stop> {
         if log != Log::Ring {
             return Ok(Self(None));
         }
         let offset = u64::from(abi::KVM_DIRTY_LOG_PAGE_OFFSET) * PAGE as u64;
         let access = libc::PROT_READ | libc::PROT_WRITE;
-        Ok(Self(Some(stage.vcpu().map(RING_PAGES * PAGE, access, libc::MAP_SHARED, offset)?)))
+        Ok(Self(Some(testbed.vcpu().map(RING_PAGES * PAGE, access, libc::MAP_SHARED, offset)?)))
     }
 
     /// Takes every entry that is filled. Where in the ring the next one is does not matter: there are never more than it holds.

@@ -4,7 +4,7 @@ use guests::Image;
 
 use super::{Run, Seen, Turn};
 use crate::kvm::{Descriptor, KVM_SET_GUEST_DEBUG, Vcpu, abi};
-use crate::stage::Setting;
+use crate::testbed::Setting;
 use crate::{Broken, Outcome, Stop};
 
 /// What lies in wait and is never met.
@@ -21,7 +21,7 @@ pub enum Watch {
 /// Runs the image one instruction after the other; how many steps that took comes with what was seen.
 pub fn stepped(setting: &Setting, image: &Image) -> Result<(Seen, usize), Stop> {
     let mut run = Run::on(setting, image)?;
-    debug(run.stage().vcpu(), abi::KVM_GUESTDBG_SINGLESTEP, None)?;
+    debug(run.testbed().vcpu(), abi::KVM_GUESTDBG_SINGLESTEP, None)?;
     let end = image.code.address() + image.code.bytes.len() as u64;
     let mut steps = 0;
     while !run.is_over() {
@@ -35,7 +35,7 @@ pub fn stepped(setting: &Setting, image: &Image) -> Result<(Seen, usize), Stop> 
         }
         steps += 1;
     }
-    off(run.stage().vcpu())?;
+    off(run.testbed().vcpu())?;
     Ok((run.finish()?, steps))
 }
 
@@ -45,7 +45,7 @@ pub fn watched(setting: &Setting, image: &Image, watch: Watch) -> Result<Seen, S
     const ON: u64 = 1 << 1 | 1 << 10;
     const WRITES: u64 = 1 << 16;
     let mut run = Run::on(setting, image)?;
-    let vcpu = run.stage().vcpu();
+    let vcpu = run.testbed().vcpu();
     match watch {
         Watch::Software => debug(vcpu, abi::KVM_GUESTDBG_USE_SW_BP, None)?,
         Watch::Execution(address) => debug(vcpu, abi::KVM_GUESTDBG_USE_HW_BP, Some((address, ON)))?,
@@ -53,12 +53,12 @@ pub fn watched(setting: &Setting, image: &Image, watch: Watch) -> Result<Seen, S
     }
     while !run.is_over() {
         if matches!(run.turn()?, Turn::Debug(_)) {
-            let rip = run.stage().registers()?.rip;
+            let rip = run.testbed().registers()?.rip;
             let broken = Broken::new(format!("a breakpoint was hit that nothing reaches: {watch:x?}"));
             return Err(broken.with(image.code.around(rip)).into());
         }
     }
-    off(run.stage().vcpu())?;
+    off(run.testbed().vcpu())?;
     run.finish()
 }
 

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Run, Seen};
 use crate::Stop;
-use crate::stage::{Setting, Stage};
 use crate::state::{Special, State, Vectors};
+use crate::testbed::{Setting, Testbed};
 
 /// Behind which exit a run is taken elsewhere: their count, from zero for before the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ impl Arbitrary for Luggage {
     }
 }
 
-/// Runs the image up to the cut, takes everything to a new stage and runs it on there; whether it came to the cut comes with what was
+/// Runs the image up to the cut, takes everything to a new testbed and runs it on there; whether it came to the cut comes with what was
 /// seen.
 pub fn travelling(
     setting: &Setting,
@@ -63,9 +63,9 @@ pub fn travelling(
     if run.is_over() {
         return Ok((run.finish()?, false));
     }
-    let mut elsewhere = Stage::new(setting, image)?;
-    elsewhere.take_memory(run.stage())?;
-    State::carry(run.stage().vcpu(), elsewhere.vcpu(), luggage.special, luggage.vectors)?;
+    let mut elsewhere = Testbed::new(setting, image)?;
+    elsewhere.take_memory(run.testbed())?;
+    State::carry(run.testbed().vcpu(), elsewhere.vcpu(), luggage.special, luggage.vectors)?;
     run.move_to(elsewhere);
     while !run.is_over() {
         run.turn()?;

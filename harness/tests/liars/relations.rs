@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use guests::strategies::{Moves, Operands, Place, Program, Step, Straight};
 use guests::{Event, Feature, Image, Mode};
+use harness::Controllers;
 use harness::relation::{
-    Cut, Interruptions, Layout, Log, Luggage, Seen, alike, as_guest_of_a_guest, asks_exactly, interrupted,
-    logs_exactly, logs_what_is_written, on_known_slots, on_slots, plainly, stepped, travelling, without_halt,
+    Cut, Interruption, Interruptions, Layout, Log, Luggage, Seen, alike, as_guest_of_a_guest, asks_exactly,
+    interrupted, logs_exactly, logs_what_is_written, on_known_slots, on_slots, plainly, stepped, travelling,
+    without_halt,
 };
 use harness::runner::Settings;
-use harness::stage::{Controllers, Setting};
 use harness::state::{Special, Vectors};
+use harness::testbed::Setting;
 use harness::{HostFault, Outcome, Stop, claim, lacking};
 use reports::{Entry, Verdict};
 
@@ -23,6 +25,7 @@ crate::tests!(
     an_exit_in_two_parts_is_a_fail,
     a_flag_that_steps_change_is_a_fail,
     a_register_that_a_signal_changes_is_a_fail,
+    a_register_that_a_kick_changes_is_a_fail,
     vector_registers_that_are_forgotten_are_a_fail,
     a_page_that_the_log_loses_is_a_fail,
     a_page_that_the_log_makes_up_is_a_fail,
@@ -116,6 +119,18 @@ fn signals_change_a_register(program: Straight, with: Interruptions) -> Outcome 
 }
 claim!(signals_change_a_register, "a way that a signal disturbs is like the other", [Observed("nowhere")]);
 
+fn kicks_change_a_register(program: Straight, rounds: u8) -> Outcome {
+    let image = image(&program, Place::Ram)?;
+    let with = Interruptions(vec![Interruption::Kick(rounds.into())]);
+    let mut lies = |image: &Image| {
+        let (mut seen, ended) = interrupted(&Setting::default(), image, &with)?;
+        seen.story.ending.registers.rdx ^= u64::from(ended > 0);
+        Ok(seen)
+    };
+    alike(&image, program.undefined_flags(MODE), &mut plain, &mut lies)
+}
+claim!(kicks_change_a_register, "a way that a kick disturbs is like the other", [Observed("nowhere")]);
+
 /// Without what the software KVM lacks: one load of a vector register suffices.
 fn forgets_vectors(program: Moves) -> Outcome {
     let image = image(&program, Place::Ram)?;
@@ -139,7 +154,9 @@ fn layout() -> Layout {
 /// The log of a run on slots that are known already, spoilt.
 fn logs(program: &Operands, spoil: impl Fn(&mut BTreeSet<u64>)) -> Outcome {
     let image = image(program, Place::Ram)?;
-    let mut logged = on_known_slots(&image, &layout(), Log::Bitmap)?;
+    let Some(mut logged) = on_known_slots(&image, &layout(), Log::Bitmap)? else {
+        return Err(fault("it ends in an exit"));
+    };
     spoil(&mut logged.pages);
     logs_exactly(&image, program.undefined_flags(MODE), &plain(&image)?, &logged)
 }
@@ -229,6 +246,14 @@ fn a_register_that_a_signal_changes_is_a_fail() {
     caught("signals_change_a_register", "rcx: expected", 1);
 }
 
+/// Whether a kick comes in time is chance, so that nothing is said of how small the program was made.
+fn a_register_that_a_kick_changes_is_a_fail() {
+    let entry = tried_with("relations::kicks_change_a_register", &patient());
+    let why = entry.why.unwrap_or_default();
+    assert_eq!(entry.verdict, Verdict::Fail, "{why}");
+    assert!(why.contains("rdx: expected"), "{why}");
+}
+
 fn vector_registers_that_are_forgotten_are_a_fail() {
     caught("forgets_vectors", "vector registers at 0xa0", 1);
 }
@@ -301,5 +326,5 @@ claim!(honestly, "honest ways are alike", [Observed("everywhere")]);
 fn honest_ways_hold() {
     let entry = tried("relations::honestly");
     assert_eq!(entry.verdict, Verdict::Pass, "{:?} {:?}", entry.why, entry.witness);
-    assert_eq!(entry.notes, Vec::<String>::new(), "stages are closed");
+    assert_eq!(entry.notes, Vec::<String>::new(), "testbeds are closed");
 }

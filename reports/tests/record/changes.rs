@@ -135,19 +135,21 @@ fn many_changes_stay_short() {
     assert!(text.contains("and 460 more"), "{text}");
 }
 
+/// What changed, as a page.
+pub(crate) fn page(before: &Run, after: &Run) -> String {
+    let mut out = Vec::new();
+    write_html(&mut out, before, after, &changes(before, after)).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
 #[test]
 fn changes_are_a_page_with_regressions_open() {
     let (before, after) = two_runs();
-    let mut out = Vec::new();
-    write_html(&mut out, &before, &after, &changes(&before, &after)).unwrap();
-    let page = String::from_utf8(out).unwrap();
+    let page = page(&before, &after);
     let (_, first) = page.split_once("<details").unwrap();
     assert!(first.starts_with(" open>\n<summary><span class=\"name\">regressed</span>"), "{page}");
     assert_eq!(page.matches("<details open>").count(), 1, "{page}");
-    let mut out = Vec::new();
-    let hostile = fixture::hostile();
-    write_html(&mut out, &run(vec![]), &hostile, &changes(&run(vec![]), &hostile)).unwrap();
-    let page = String::from_utf8(out).unwrap();
+    let page = self::page(&run(vec![]), &fixture::hostile());
     assert!(!page.contains("</details> <!--"), "{page}");
     assert_eq!(page.chars().find(|c| c.is_control() && *c != '\n'), None);
 }

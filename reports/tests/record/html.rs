@@ -1,17 +1,13 @@
 //! The page of HTML: whole without JavaScript, small, and harmless whatever stands in a record; and in a browser, where there is one,
 //! its filters.
 
-use std::process::{Command, Stdio};
-
 use reports::{Entry, Host, Matrix, Run, Verdict};
 use rstest::rstest;
 
+use crate::browser::Page;
 use crate::coverage;
 use crate::fixture::{self, HOSTILE};
 use crate::formats::rendered;
-
-/// The browser that opens the page, by the names that distributions give it.
-const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
 fn side_by_side(runs: &[(&str, &Run)]) -> String {
     let mut out = Vec::new();
@@ -148,9 +144,9 @@ fn what_took_long_is_plotted() {
 
 #[test]
 fn the_maps_open_in_a_browser() {
-    let Some(page) = in_browser(&rendered("html", &coverage::recorded()), "tried") else { return };
-    let (_, tried) = page.split_once("<section id=\"tried\"").unwrap();
-    assert_eq!(tried.split_once("</section>").unwrap().0.matches("<details").count(), 4 + 2);
+    let Some(mut page) = Page::open(&rendered("html", &coverage::recorded()), "tried") else { return };
+    assert_eq!(page.evaluate("document.querySelectorAll('#tried details').length"), 4 + 2);
+    page.closes_quietly();
 }
 
 /// A run with as many claims as nobody has yet, every tenth skipped, and some known.
@@ -174,36 +170,6 @@ fn nine_kernels_and_1500_claims_stay_below_3_mb() {
     assert!(page.len() < 3_000_000, "{} bytes", page.len());
 }
 
-/// The page as the browser has it in the end, with this query in the address; none where there is no browser.
-fn in_browser(page: &str, query: &str) -> Option<String> {
-    let is_there = |browser: &&&str| {
-        Command::new(browser).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
-    };
-    let Some(browser) = BROWSERS.iter().find(is_there) else {
-        eprintln!("not tried: there is none of {BROWSERS:?} here");
-        return None;
-    };
-    let home = tempfile::tempdir().unwrap();
-    let file = home.path().join("page.html");
-    std::fs::write(&file, page).unwrap();
-    let output = Command::new(browser)
-        .args([
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--no-first-run",
-            "--disable-background-networking",
-        ])
-        .args(["--enable-logging=stderr", "--dump-dom"])
-        .arg(format!("--user-data-dir={}", home.path().join("profile").display()))
-        .arg(format!("file://{}#{query}", file.display()))
-        .output()
-        .unwrap();
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    assert!(!complaints.contains(":CONSOLE"), "{complaints}");
-    Some(String::from_utf8(output.stdout).unwrap())
-}
-
 #[rstest]
 #[case("q=status:fail", "2 of 12 claims")]
 #[case("q=vcpu/%20-status:skip", "2 of 12 claims")]
@@ -215,16 +181,17 @@ fn in_browser(page: &str, query: &str) -> Option<String> {
 #[case("q=is:different", "0 of 12 claims")]
 #[case("q=status:great", "there is no verdict great")]
 #[case("q=color:red", "the terms are status:")]
-#[case("matrix", "></output>")]
+#[case("matrix", "")]
 fn a_query_in_the_address_filters(#[case] query: &str, #[case] told: &str) {
-    let Some(page) = in_browser(&rendered("html", &fixture::run()), query) else { return };
-    let (_, output) = page.split_once("<output").unwrap();
-    let output = output.split_inclusive("</output>").next().unwrap();
-    assert!(output.contains(told), "{output}");
+    let Some(mut page) = Page::open(&rendered("html", &fixture::run()), query) else { return };
+    let said = page.evaluate("document.getElementById('told').textContent");
+    assert!(said.as_str().unwrap().starts_with(told), "{said}");
+    assert_eq!(said == "", told.is_empty());
     if let Some(shown) = told.strip_suffix(" of 12 claims") {
-        let hidden = page.matches("<tr hidden").count() + page.matches("<tr class=\"d\" hidden").count();
-        assert_eq!((12 - hidden).to_string(), shown);
+        let rows = page.evaluate("document.querySelectorAll('.area tbody tr:not([hidden])').length");
+        assert_eq!(rows.to_string(), shown);
     }
+    page.closes_quietly();
 }
 
 #[test]
@@ -238,6 +205,94 @@ fn hostile_text_runs_nothing_in_a_browser() {
         )],
         vec![],
     );
-    // What is said on the console is a complaint.
-    in_browser(&rendered("html", &hostile), "q=status:fail");
+    if let Some(page) = Page::open(&rendered("html", &hostile), "q=status:fail") {
+        page.closes_quietly();
+    }
+}
+
+#[test]
+fn a_keyboard_is_enough() {
+    let Some(mut page) = Page::open(&rendered("html", &fixture::run()), "") else { return };
+    let focus = "document.activeElement.id || document.activeElement.textContent";
+    let come_to = |page: &mut Page, wanted: &str| {
+        let there = (0..200).any(|_| {
+            page.press("Tab");
+            let there = page.evaluate(focus);
+            there == wanted || there.as_str().unwrap().contains(&format!(" {wanted}"))
+        });
+        assert!(there, "Tab never comes to {wanted}");
+    };
+    // Folding, by a summary that has the focus.
+    let open = "[...document.querySelectorAll('#known details')].map((d) => d.open).join()";
+    assert_eq!(page.evaluate(open), "false");
+    come_to(&mut page, "KVM makes a second one");
+    page.press("Enter");
+    assert_eq!(page.evaluate(open), "true");
+    // The query box: typed into, and emptied by Escape.
+    come_to(&mut page, "q");
+    page.type_in("status:fail");
+    let told = "document.getElementById('told').textContent";
+    assert_eq!(page.evaluate(told), "2 of 12 claims");
+    assert_eq!(page.evaluate("location.hash"), "#q=status%3Afail");
+    page.press("Escape");
+    assert_eq!(page.evaluate(told), "");
+    // A link of the matrix leads to the page of its claim.
+    come_to(&mut page, "KVM_GET_REGS returns what KVM_SET_REGS stored");
+    page.press("Enter");
+    let shown = "document.getElementById(decodeURIComponent(location.hash.slice(1))).getBoundingClientRect().top < innerHeight";
+    assert_eq!(page.evaluate(shown), true);
+    page.closes_quietly();
+}
+
+#[rstest]
+fn it_fits_a_phone(#[values(390, 1280)] width: u32) {
+    let (old, new) = (before(), fixture::run());
+    let html = side_by_side(&[("6.1.0-1-cloud-amd64", &old), ("6.12.48-cloud-amd64", &new)]);
+    let Some(mut page) = Page::open(&html, "") else { return };
+    page.show(width, false);
+    page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })");
+    let fits = "document.documentElement.scrollWidth <= innerWidth";
+    assert_eq!(page.evaluate(fits), true, "something stands beyond the edge");
+    page.closes_quietly();
+}
+
+#[test]
+fn it_is_dark_where_the_screen_is() {
+    let Some(mut page) = Page::open(&rendered("html", &fixture::run()), "") else { return };
+    let mut brightness = |dark| {
+        page.show(1280, dark);
+        let colour = page.evaluate("getComputedStyle(document.body).backgroundColor");
+        let numbers = colour.as_str().unwrap().split(|c: char| !c.is_ascii_digit());
+        numbers.filter_map(|number| number.parse::<u32>().ok()).take(3).sum::<u32>()
+    };
+    assert!(brightness(false) > 600 && brightness(true) < 150);
+    page.closes_quietly();
+}
+
+/// What a checker of accessibility finds, axe-core as `npm pack axe-core` brings it: `ASSAY_AXE` names its `axe.min.js`.
+#[rstest]
+fn an_accessibility_checker_finds_nothing_serious(
+    #[values(false, true)] dark: bool,
+    #[values("run", "matrix", "diff")] kind: &str,
+) {
+    let Some(axe) = std::env::var_os("ASSAY_AXE") else {
+        eprintln!("not tried: ASSAY_AXE does not name an axe.min.js");
+        return;
+    };
+    let (old, new) = (before(), coverage::recorded());
+    let html = match kind {
+        "run" => rendered("html", &fixture::run()),
+        "matrix" => side_by_side(&[("6.1.0-1-cloud-amd64", &old), ("6.12.48-cloud-amd64", &new)]),
+        _ => crate::changes::page(&old, &fixture::run()),
+    };
+    let Some(mut page) = Page::open(&html, "") else { return };
+    page.show(1280, dark);
+    page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })");
+    page.evaluate(&std::fs::read_to_string(axe).unwrap());
+    let violations = page.evaluate("axe.run().then((found) => found.violations)");
+    let is_serious =
+        |found: &&serde_json::Value| matches!(found["impact"].as_str(), Some("serious" | "critical"));
+    let serious: Vec<_> = violations.as_array().unwrap().iter().filter(is_serious).collect();
+    assert!(serious.is_empty(), "{serious:#?}");
+    assert!(page.evaluate("axe.version").is_string());
 }

@@ -6,7 +6,6 @@ use std::ops::Range;
 
 use guests::iced_x86::IcedError;
 use guests::iced_x86::code_asm::{CodeAssembler, al};
-use guests::tables::{Gate, Idt};
 use guests::{Mode, Registers, STACK};
 use harness::kvm::{Descriptor, Exit, KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS, Kvm, Vm, abi};
 use harness::{Broken, Outcome, Stop, equal};
@@ -22,8 +21,6 @@ pub(super) const WITH_ERROR_CODE: [u8; 7] = [8, 10, 11, 12, 13, 14, 17];
 /// Where the handlers lie, so many bytes from one to the next.
 const HANDLERS: u64 = 0x4000;
 const SLOT: u64 = 16;
-/// Where the table that leads to them lies, in the modes that have descriptors.
-const IDT: u64 = 0x9000;
 /// The port by which a handler tells that it was entered.
 const ENTERED: u16 = 0x81;
 /// What handlers may write to.
@@ -99,12 +96,7 @@ impl Handled {
         write: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>,
     ) -> Result<Self, Stop> {
         let mut stage = Stage::within(vm, mode, write)?;
-        let selector = stage.image.entry.cs.selector;
-        let gates: Vec<u8> = (0..=255u8).flat_map(|vector| gate(mode, selector, vector)).collect();
-        let base = if mode == Mode::Real { 0 } else { IDT };
-        stage.lay(base, &gates)?;
-        let limit = u16::try_from(gates.len() - 1).unwrap_or(u16::MAX);
-        stage.enter_under(|sregs| (sregs.idt.base, sregs.idt.limit) = (base, limit))?;
+        stage.lead_vectors(HANDLERS, SLOT)?;
         let handlers: Vec<u8> = (0..=255).flat_map(|vector| handler(mode, vector)).collect();
         stage.lay(HANDLERS, &handlers)?;
         Ok(Self { stage, rooms: vec![STACK_ROOM] })
@@ -237,17 +229,6 @@ fn width(mode: Mode) -> usize {
 /// Whether the exception of this vector pushes an error code.
 pub(super) fn has_error_code(mode: Mode, vector: u8) -> bool {
     mode != Mode::Real && WITH_ERROR_CODE.contains(&vector)
-}
-
-/// What leads to the handler of a vector: an interrupt gate, which clears IF, or a far pointer.
-fn gate(mode: Mode, selector: u16, vector: u8) -> Vec<u8> {
-    let gate = Gate {
-        offset: HANDLERS + SLOT * u64::from(vector),
-        selector: if mode == Mode::Real { 0 } else { selector },
-        present: true,
-        ..Gate::default()
-    };
-    Idt(vec![gate]).bytes(mode.bitness())
 }
 
 /// The code of a handler, as long as a slot.

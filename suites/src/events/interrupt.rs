@@ -13,7 +13,7 @@ use super::handled::{Before, Handled, IF, Step, WITH_ERROR_CODE, idle};
 use super::mp_state::still_waits;
 use crate::exits::generated::{InMode, RealOrLong};
 use crate::exits::stage::{END, Interruption, Stage, handler};
-use crate::vm::irqchip::Irqchip;
+use harness::Controllers;
 
 /// The heading that most of this rests on.
 const INTERRUPT: &str = "4.16 KVM_INTERRUPT";
@@ -28,8 +28,8 @@ fn interrupt(vcpu: &Vcpu, vector: u32) -> Result<(), Refused> {
 }
 
 /// An idle guest that lets interrupts in.
-fn open(irqchip: Irqchip, mode: Mode) -> Result<Handled, Stop> {
-    Handled::within(irqchip.vm()?, mode, idle(3))?.entered_with(|regs| regs.rflags |= IF)
+fn open(controllers: Controllers, mode: Mode) -> Result<Handled, Stop> {
+    Handled::within(controllers.vm()?, mode, idle(3))?.entered_with(|regs| regs.rflags |= IF)
 }
 
 /// A vector whose exception, if it is one's, pushes no error code, so that handlers need not tell the two apart.
@@ -39,8 +39,8 @@ fn plain(vector: u8) -> u8 {
 
 fn every_vector_is_delivered(mode: InMode, vector: u8) -> Outcome {
     let vector = plain(vector);
-    each([Irqchip::User, Irqchip::Split], |irqchip| {
-        let guest = open(*irqchip, mode.0)?;
+    each([Controllers::User, Controllers::Split], |controllers| {
+        let guest = open(*controllers, mode.0)?;
         interrupt(&guest.stage.vcpu, vector.into())?;
         guest.takes(&[(vector, Before::Code(0))])
     })
@@ -75,8 +75,8 @@ claim!(
 
 fn vectors_above_255_are_refused(number: u32) -> Outcome {
     let number = number.max(256);
-    each([Irqchip::User, Irqchip::Split], |irqchip| {
-        let guest = open(*irqchip, Mode::Long)?;
+    each([Controllers::User, Controllers::Split], |controllers| {
+        let guest = open(*controllers, Mode::Long)?;
         unchanged(
             || Ok::<_, Stop>((guest.events()?, guest.stage.vcpu.get_sregs()?.interrupt_bitmap)),
             || fails(EINVAL, interrupt(&guest.stage.vcpu, number)),
@@ -92,7 +92,7 @@ claim!(
 );
 
 fn a_pic_in_the_kernel_refuses_it(vector: u8) -> Outcome {
-    let guest = open(Irqchip::Kernel, Mode::Long)?;
+    let guest = open(Controllers::Kernel, Mode::Long)?;
     unchanged(|| guest.events(), || fails(ENXIO, interrupt(&guest.stage.vcpu, vector.into())))?;
     guest.takes(&[])
 }
@@ -105,7 +105,7 @@ claim!(
 
 fn a_second_one_is_refused_with_a_local_apic(first: u8, second: u8) -> Outcome {
     let (first, second) = (plain(first.max(32)), plain(second.max(32)));
-    let guest = open(Irqchip::Split, Mode::Long)?;
+    let guest = open(Controllers::Split, Mode::Long)?;
     interrupt(&guest.stage.vcpu, first.into())?;
     unchanged(|| guest.events(), || fails(EEXIST, interrupt(&guest.stage.vcpu, second.into())))?;
     equal(guest.step()?, Step::Takes(first, Before::Code(0)))?;
@@ -120,7 +120,7 @@ claim!(
 );
 
 fn a_second_one_is_refused(first: u8, second: u8) -> Outcome {
-    let guest = open(Irqchip::User, Mode::Long)?;
+    let guest = open(Controllers::User, Mode::Long)?;
     interrupt(&guest.stage.vcpu, first.max(32).into())?;
     unchanged(|| guest.events(), || fails(EEXIST, interrupt(&guest.stage.vcpu, second.max(32).into())))?;
     guest.takes(&[(first.max(32), Before::Code(0))])
@@ -133,7 +133,7 @@ claim!(
 
 fn the_later_one_replaces_the_earlier(first: u8, second: u8) -> Outcome {
     let (first, second) = (first.max(32), second.max(32));
-    let guest = open(Irqchip::User, Mode::Long)?;
+    let guest = open(Controllers::User, Mode::Long)?;
     interrupt(&guest.stage.vcpu, first.into())?;
     interrupt(&guest.stage.vcpu, second.into())?;
     guest.takes(&[(second, Before::Code(0))])
@@ -146,7 +146,7 @@ claim!(
 
 fn it_is_shown_until_taken(vector: u8) -> Outcome {
     let vector = vector.max(32);
-    let guest = open(Irqchip::User, Mode::Long)?;
+    let guest = open(Controllers::User, Mode::Long)?;
     let shown = || -> Result<([u64; 4], u8, u8), Stop> {
         let events = guest.events()?;
         let bitmap = guest.stage.vcpu.get_sregs()?.interrupt_bitmap;
@@ -174,7 +174,7 @@ claim!(
 
 fn special_registers_queue_it(vector: u8) -> Outcome {
     let vector = vector.max(32);
-    let guest = open(Irqchip::User, Mode::Long)?;
+    let guest = open(Controllers::User, Mode::Long)?;
     guest.stage.enter_under(|sregs| sregs.interrupt_bitmap[usize::from(vector) / 64] = 1 << (vector % 64))?;
     equal((guest.events()?.interrupt.injected, guest.events()?.interrupt.nr), (1, vector))?;
     guest.takes(&[(vector, Before::Code(0))])
@@ -187,7 +187,7 @@ claim!(
 
 fn events_queue_it(mode: RealOrLong, vector: u8) -> Outcome {
     let vector = vector.max(32);
-    let guest = open(Irqchip::User, mode.0)?;
+    let guest = open(Controllers::User, mode.0)?;
     guest.change(|events| (events.interrupt.injected, events.interrupt.nr) = (1, vector))?;
     guest.takes(&[(vector, Before::Code(0))])
 }
@@ -198,7 +198,7 @@ claim!(
 );
 
 fn events_take_it_back(vector: u8) -> Outcome {
-    let guest = open(Irqchip::User, Mode::Long)?;
+    let guest = open(Controllers::User, Mode::Long)?;
     interrupt(&guest.stage.vcpu, vector.max(32).into())?;
     guest.change(|events| events.interrupt.injected = 0)?;
     equal(guest.stage.vcpu.get_sregs()?.interrupt_bitmap, [0; 4])?;
@@ -211,7 +211,7 @@ claim!(
 );
 
 fn software_interrupts_are_not_shown(vector: u8) -> Outcome {
-    let guest = open(Irqchip::User, Mode::Long)?;
+    let guest = open(Controllers::User, Mode::Long)?;
     guest.change(|events| {
         (events.interrupt.injected, events.interrupt.nr, events.interrupt.soft) = (1, vector, 1);
     })?;
@@ -239,7 +239,7 @@ claim!(
 
 fn a_local_apic_holds_it_while_if_is_clear(mode: RealOrLong, vector: u8) -> Outcome {
     let vector = vector.max(32);
-    let guest = Handled::within(Irqchip::Split.vm()?, mode.0, |a| {
+    let guest = Handled::within(Controllers::Split.vm()?, mode.0, |a| {
         a.nop()?;
         a.out(u32::from(END), al)?;
         a.sti()?;
@@ -264,7 +264,7 @@ claim!(
 
 fn a_masked_line_holds_it(vector: u8) -> Outcome {
     let vector = vector.max(32);
-    let guest = open(Irqchip::Split, Mode::Long)?;
+    let guest = open(Controllers::Split, Mode::Long)?;
     let mask = |masked: bool| -> Outcome {
         let mut registers: abi::kvm_lapic_state = guest.stage.vcpu.read(KVM_GET_LAPIC)?;
         registers.regs[LVT0 + 2] = if masked { MASKED } else { 0 }.cast_signed();
@@ -296,10 +296,10 @@ fn it_wakes_a_halted_vcpu(vector: u8) -> Outcome {
         guest.stage.vcpu.write(KVM_SET_MP_STATE, &state)?;
         Ok(interrupt(&guest.stage.vcpu, vector.into())?)
     };
-    let closed = Handled::within(Irqchip::Split.vm()?, Mode::Long, idle(3))?;
+    let closed = Handled::within(Controllers::Split.vm()?, Mode::Long, idle(3))?;
     halted(&closed)?;
     still_waits(&closed)?;
-    let guest = open(Irqchip::Split, Mode::Long)?;
+    let guest = open(Controllers::Split, Mode::Long)?;
     halted(&guest)?;
     guest.takes(&[(vector, Before::Code(0))])
 }

@@ -14,7 +14,7 @@ use harness::{Outcome, Stop, claim, each, equal, fails, succeeds, unchanged};
 
 use super::handled::{Handled, IF, Step, idle};
 use crate::exits::stage::{END, Interruption};
-use crate::vm::irqchip::Irqchip;
+use harness::Controllers;
 
 /// The headings that most of this rests on.
 const GET: &str = "4.38 KVM_GET_MP_STATE";
@@ -51,12 +51,12 @@ pub(super) fn still_waits(guest: &Handled) -> Outcome {
 
 /// An idle guest with a local APIC, which lets interrupts in.
 fn guest() -> Result<Handled, Stop> {
-    Handled::within(Irqchip::Split.vm()?, Mode::Long, idle(3))?.entered_with(|regs| regs.rflags |= IF)
+    Handled::within(Controllers::Split.vm()?, Mode::Long, idle(3))?.entered_with(|regs| regs.rflags |= IF)
 }
 
 fn each_is_given_back() -> Outcome {
-    each(Irqchip::WITH_LAPIC, |irqchip| {
-        let vm = irqchip.vm()?;
+    each(Controllers::WITH_LAPIC, |controllers| {
+        let vm = controllers.vm()?;
         each([0, 1], |id| {
             let vcpu = vm.create_vcpu(*id)?;
             each(WAITING.into_iter().chain([RUNNABLE]), |&state| {
@@ -143,7 +143,7 @@ claim!(
 );
 
 fn hlt_halts() -> Outcome {
-    let guest = Handled::within(Irqchip::Split.vm()?, Mode::Long, |a| {
+    let guest = Handled::within(Controllers::Split.vm()?, Mode::Long, |a| {
         a.nop()?;
         a.hlt()?;
         a.out(u32::from(END), al)
@@ -193,7 +193,7 @@ claim!(
 );
 
 fn a_sipi_can_be_set(page: u8) -> Outcome {
-    let vm = Irqchip::Split.vm()?;
+    let vm = Controllers::Split.vm()?;
     let vcpu = vm.create_vcpu(1)?;
     let events = abi::kvm_vcpu_events {
         flags: abi::KVM_VCPUEVENT_VALID_SIPI_VECTOR,

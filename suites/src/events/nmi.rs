@@ -9,7 +9,7 @@ use harness::{Outcome, Stop, claim, each, equal};
 use super::handled::{Before, Handled, IF, Step, idle};
 use super::mp_state::still_waits;
 use crate::exits::generated::{InMode, RealOrLong};
-use crate::vm::irqchip::Irqchip;
+use harness::Controllers;
 
 /// The headings that most of this rests on.
 const NMI: &str = "4.64 KVM_NMI";
@@ -28,13 +28,13 @@ impl Handled {
 }
 
 /// An idle guest that lets interrupts in or not.
-fn guest(irqchip: Irqchip, mode: Mode, interrupts: bool) -> Result<Handled, Stop> {
-    let guest = Handled::within(irqchip.vm()?, mode, idle(3))?;
+fn guest(controllers: Controllers, mode: Mode, interrupts: bool) -> Result<Handled, Stop> {
+    let guest = Handled::within(controllers.vm()?, mode, idle(3))?;
     guest.entered_with(|regs| regs.rflags |= if interrupts { IF } else { 0 })
 }
 
 fn it_is_taken_whatever_if_is(mode: InMode, interrupts: bool) -> Outcome {
-    let guest = guest(Irqchip::User, mode.0, interrupts)?;
+    let guest = guest(Controllers::User, mode.0, interrupts)?;
     guest.nmi(1)?;
     guest.takes(&[(VECTOR, Before::Code(0))])
 }
@@ -45,8 +45,8 @@ claim!(
 );
 
 fn a_local_apic_in_the_kernel_changes_nothing(mode: InMode, interrupts: bool) -> Outcome {
-    each(Irqchip::WITH_LAPIC, |irqchip| {
-        let guest = guest(*irqchip, mode.0, interrupts)?;
+    each(Controllers::WITH_LAPIC, |controllers| {
+        let guest = guest(*controllers, mode.0, interrupts)?;
         guest.nmi(1)?;
         guest.takes(&[(VECTOR, Before::Code(0))])
     })
@@ -61,7 +61,7 @@ claim!(
 
 fn two_wait_at_most(mode: RealOrLong, count: u8) -> Outcome {
     let count = count % 6;
-    let guest = guest(Irqchip::User, mode.0, true)?;
+    let guest = guest(Controllers::User, mode.0, true)?;
     guest.nmi(count)?;
     let taken = vec![(VECTOR, Before::Code(0)); count.min(2).into()];
     guest.takes(&taken)
@@ -74,7 +74,7 @@ claim!(
 
 fn one_waits_while_one_is_handled(mode: RealOrLong, count: u8) -> Outcome {
     let count = count % 4;
-    let guest = guest(Irqchip::User, mode.0, false)?;
+    let guest = guest(Controllers::User, mode.0, false)?;
     guest.nmi(1)?;
     equal(guest.step()?, Step::Takes(VECTOR, Before::Code(0)))?;
     guest.nmi(count)?;
@@ -88,7 +88,7 @@ claim!(
 );
 
 fn those_that_wait_are_counted(count: u8) -> Outcome {
-    let guest = guest(Irqchip::User, Mode::Long, true)?;
+    let guest = guest(Controllers::User, Mode::Long, true)?;
     guest.nmi(count % 6)?;
     equal(guest.events()?.nmi.pending, (count % 6).min(2))
 }
@@ -100,7 +100,7 @@ claim!(
 );
 
 fn that_some_wait_is_shown(count: u8) -> Outcome {
-    let guest = guest(Irqchip::User, Mode::Long, true)?;
+    let guest = guest(Controllers::User, Mode::Long, true)?;
     guest.nmi(count % 3)?;
     let nmi = guest.events()?.nmi;
     equal((nmi.pending != 0, nmi.injected, nmi.masked, nmi.pad), (!count.is_multiple_of(3), 0, 0, 0))
@@ -112,7 +112,7 @@ claim!(
 );
 
 fn they_are_masked_until_iret(mode: RealOrLong) -> Outcome {
-    let guest = guest(Irqchip::User, mode.0, false)?;
+    let guest = guest(Controllers::User, mode.0, false)?;
     equal(guest.events()?.nmi.masked, 0)?;
     guest.nmi(1)?;
     equal(guest.step()?, Step::Takes(VECTOR, Before::Code(0)))?;
@@ -128,7 +128,7 @@ claim!(
 );
 
 fn unmasked_ones_nest(mode: RealOrLong) -> Outcome {
-    let guest = guest(Irqchip::User, mode.0, false)?;
+    let guest = guest(Controllers::User, mode.0, false)?;
     guest.nmi(1)?;
     equal(guest.step()?, Step::Takes(VECTOR, Before::Code(0)))?;
     guest.change(|events| events.nmi.masked = 0)?;
@@ -142,7 +142,7 @@ claim!(
 );
 
 fn masked_ones_wait(mode: RealOrLong) -> Outcome {
-    let guest = guest(Irqchip::User, mode.0, true)?;
+    let guest = guest(Controllers::User, mode.0, true)?;
     guest.change(|events| events.nmi.masked = 1)?;
     guest.nmi(1)?;
     guest.takes(&[])?;
@@ -160,7 +160,7 @@ claim!(
 
 fn any_iret_unmasks(vector: u8) -> Outcome {
     let vector = vector.max(32);
-    let guest = guest(Irqchip::User, Mode::Long, true)?;
+    let guest = guest(Controllers::User, Mode::Long, true)?;
     guest.change(|events| events.nmi.masked = 1)?;
     guest.nmi(1)?;
     guest.stage.vcpu.write(KVM_INTERRUPT, &abi::kvm_interrupt { irq: vector.into() })?;
@@ -173,7 +173,7 @@ claim!(
 );
 
 fn injected_ones_pass_the_mask(mode: RealOrLong, masked: bool) -> Outcome {
-    let guest = guest(Irqchip::User, mode.0, false)?;
+    let guest = guest(Controllers::User, mode.0, false)?;
     guest.change(|events| (events.nmi.injected, events.nmi.masked) = (1, masked.into()))?;
     equal(guest.events()?.nmi.injected, 1)?;
     guest.takes(&[(VECTOR, Before::Code(0))])?;
@@ -187,7 +187,7 @@ claim!(
 
 fn one_waits_beside_an_injected_one(pending: u8) -> Outcome {
     let pending = pending % 4;
-    let guest = guest(Irqchip::User, Mode::Long, false)?;
+    let guest = guest(Controllers::User, Mode::Long, false)?;
     guest.change(|events| (events.nmi.injected, events.nmi.masked, events.nmi.pending) = (1, 1, pending))?;
     equal(guest.events()?.nmi.pending, pending.min(1))?;
     let taken = vec![(VECTOR, Before::Code(0)); usize::from(1 + pending.min(1))];
@@ -200,7 +200,7 @@ claim!(
 );
 
 fn without_its_flag_pending_stays(pending: u8) -> Outcome {
-    let guest = guest(Irqchip::User, Mode::Long, false)?;
+    let guest = guest(Controllers::User, Mode::Long, false)?;
     guest.nmi(1)?;
     guest.change(|events| {
         events.flags &= !abi::KVM_VCPUEVENT_VALID_NMI_PENDING;
@@ -217,7 +217,7 @@ claim!(
 
 fn two_wait_of_those_that_are_set(pending: u8) -> Outcome {
     let pending = pending % 6;
-    let guest = guest(Irqchip::User, Mode::Long, false)?;
+    let guest = guest(Controllers::User, Mode::Long, false)?;
     guest.change(|events| events.nmi.pending = pending)?;
     let taken = vec![(VECTOR, Before::Code(0)); pending.min(2).into()];
     guest.takes(&taken)
@@ -233,7 +233,7 @@ claim!(
 );
 
 fn with_its_flag_none_is_pending() -> Outcome {
-    let guest = guest(Irqchip::User, Mode::Long, false)?;
+    let guest = guest(Controllers::User, Mode::Long, false)?;
     guest.nmi(2)?;
     guest.change(|events| events.nmi.pending = 0)?;
     guest.takes(&[])
@@ -246,7 +246,7 @@ claim!(
 
 fn it_comes_before_an_interrupt(vector: u8) -> Outcome {
     let vector = vector.max(32);
-    let guest = guest(Irqchip::Split, Mode::Long, true)?;
+    let guest = guest(Controllers::Split, Mode::Long, true)?;
     guest.stage.vcpu.write(KVM_INTERRUPT, &abi::kvm_interrupt { irq: vector.into() })?;
     guest.nmi(1)?;
     guest.takes(&[(VECTOR, Before::Code(0)), (vector, Before::Code(0))])
@@ -262,7 +262,7 @@ claim!(
 );
 
 fn it_wakes_a_halted_vcpu(interrupts: bool) -> Outcome {
-    let guest = guest(Irqchip::Split, Mode::Long, interrupts)?;
+    let guest = guest(Controllers::Split, Mode::Long, interrupts)?;
     let halted = abi::kvm_mp_state { mp_state: abi::KVM_MP_STATE_HALTED };
     guest.stage.vcpu.write(KVM_SET_MP_STATE, &halted)?;
     still_waits(&guest)?;
@@ -277,7 +277,7 @@ claim!(
 );
 
 fn a_masked_one_wakes_nobody() -> Outcome {
-    let guest = guest(Irqchip::Split, Mode::Long, true)?;
+    let guest = guest(Controllers::Split, Mode::Long, true)?;
     guest.change(|events| events.nmi.masked = 1)?;
     let halted = abi::kvm_mp_state { mp_state: abi::KVM_MP_STATE_HALTED };
     guest.stage.vcpu.write(KVM_SET_MP_STATE, &halted)?;
@@ -293,7 +293,7 @@ claim!(
 
 fn the_shadow_of_a_stack_switch_keeps_it_away() -> Outcome {
     each([Mode::Real, Mode::Protected], |&mode| {
-        let guest = guest(Irqchip::User, mode, true)?;
+        let guest = guest(Controllers::User, mode, true)?;
         guest.change(|events| {
             events.interrupt.shadow = u8::try_from(abi::KVM_X86_SHADOW_INT_MOV_SS).unwrap_or(0)
         })?;
@@ -312,7 +312,7 @@ claim!(
 
 /// A guest with an NMI waiting beside an exception or interrupt whose delivery has begun.
 fn beside(exception: bool) -> Result<Handled, Stop> {
-    let guest = guest(Irqchip::User, Mode::Long, true)?;
+    let guest = guest(Controllers::User, Mode::Long, true)?;
     guest.nmi(1)?;
     guest.change(|events| {
         if exception {

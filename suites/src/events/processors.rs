@@ -8,7 +8,7 @@ use harness::{Outcome, Stop, equal};
 
 use super::mp_state;
 use crate::exits::stage::{Stage, out};
-use crate::vm::irqchip::Irqchip;
+use harness::Controllers;
 
 /// The interrupt command register of a local APIC: its lower half, and the destination in its upper.
 const ICR: u64 = 0xfee0_0300;
@@ -45,7 +45,7 @@ impl Processors {
 
     /// The same, with local APICs of which nothing was set.
     pub(super) fn fresh(others: u64, commands: &[(u8, u32)]) -> Result<Self, Stop> {
-        let mut stage = Stage::within(Irqchip::Kernel.vm()?, Mode::Long, |a| {
+        let mut stage = Stage::within(Controllers::Kernel.vm()?, Mode::Long, |a| {
             for &(destination, command) in commands {
                 a.mov(eax, u32::from(destination) << 24)?;
                 a.mov(dword_ptr(ICR_DESTINATION), eax)?;

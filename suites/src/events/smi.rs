@@ -14,7 +14,7 @@ use super::handled::{Before, Handled, IF, Step, idle};
 use crate::exits::generated::{InMode, RealOrLong};
 use crate::exits::msr;
 use crate::exits::stage::{Interruption, out};
-use crate::vm::irqchip::Irqchip;
+use harness::Controllers;
 
 /// The headings that most of this rests on.
 const SMI: &str = "4.96 KVM_SMI";
@@ -42,8 +42,8 @@ const MOVED_INSIDE: u16 = 0x82;
 const NMI: u8 = 2;
 
 /// A guest with code in SMM, which tells that it runs, spoils a register, and leaves.
-fn guest(irqchip: Irqchip, mode: Mode) -> Result<Handled, Stop> {
-    let guest = Handled::within(irqchip.vm()?, mode, idle(3))?;
+fn guest(controllers: Controllers, mode: Mode) -> Result<Handled, Stop> {
+    let guest = Handled::within(controllers.vm()?, mode, idle(3))?;
     let mut guest = guest.writing_to(SAVED).writing_to(SAVED.start + MOVED..SAVED.end + MOVED);
     // out INSIDE, al; mov bx, 0x1234; rsm
     guest.stage.lay(BEGIN, &[0xe6, 0x80, 0xbb, 0x34, 0x12, 0x0f, 0xaa])?;
@@ -65,7 +65,7 @@ fn tells(guest: &Handled, port: u16) -> Outcome {
 }
 
 fn smm_has_a_state_of_its_own(mode: InMode) -> Outcome {
-    let guest = guest(Irqchip::User, mode.0)?.entered_with(|regs| regs.rflags |= IF)?;
+    let guest = guest(Controllers::User, mode.0)?.entered_with(|regs| regs.rflags |= IF)?;
     let outside = guest.stage.vcpu.get_sregs()?;
     smi(&guest.stage.vcpu)?;
     tells(&guest, INSIDE)?;
@@ -91,7 +91,7 @@ claim!(
 
 fn it_comes_back(mode: InMode, values: [u64; 4]) -> Outcome {
     let wide = if mode.0 == Mode::Long { u64::MAX } else { 0xffff_ffff };
-    let guest = guest(Irqchip::User, mode.0)?.entered_with(|regs| {
+    let guest = guest(Controllers::User, mode.0)?.entered_with(|regs| {
         (regs.rax, regs.rbx) = (values[0] & wide, values[1] & wide);
         (regs.rsi, regs.rbp) = (values[2] & wide, values[3] & wide);
         regs.rflags |= IF;
@@ -110,7 +110,7 @@ claim!(
 );
 
 fn the_state_is_laid_as_amd_does(rax: u64, mode: RealOrLong) -> Outcome {
-    let guest = guest(Irqchip::User, mode.0)?.entered_with(|regs| regs.rax = rax)?;
+    let guest = guest(Controllers::User, mode.0)?.entered_with(|regs| regs.rax = rax)?;
     let sregs = guest.stage.vcpu.get_sregs()?;
     smi(&guest.stage.vcpu)?;
     tells(&guest, INSIDE)?;
@@ -129,7 +129,7 @@ claim!(
 );
 
 fn what_smm_saved_can_be_changed(rax: u64) -> Outcome {
-    let mut guest = guest(Irqchip::User, Mode::Long)?;
+    let mut guest = guest(Controllers::User, Mode::Long)?;
     smi(&guest.stage.vcpu)?;
     tells(&guest, INSIDE)?;
     guest.stage.lay(SAVED_RAX, &rax.to_le_bytes())?;
@@ -146,7 +146,7 @@ claim!(
 );
 
 fn smm_can_be_moved() -> Outcome {
-    let mut guest = guest(Irqchip::User, Mode::Long)?;
+    let mut guest = guest(Controllers::User, Mode::Long)?;
     smi(&guest.stage.vcpu)?;
     tells(&guest, INSIDE)?;
     guest.stage.lay(SAVED_BASE, &MOVED.to_le_bytes()[..4])?;
@@ -168,7 +168,7 @@ claim!(
 
 fn one_waits_inside(count: u8) -> Outcome {
     let count = count % 4;
-    let guest = guest(Irqchip::User, Mode::Long)?;
+    let guest = guest(Controllers::User, Mode::Long)?;
     smi(&guest.stage.vcpu)?;
     tells(&guest, INSIDE)?;
     for _ in 0..count {
@@ -190,7 +190,7 @@ claim!(
 );
 
 fn nmis_wait_inside() -> Outcome {
-    let guest = guest(Irqchip::User, Mode::Long)?;
+    let guest = guest(Controllers::User, Mode::Long)?;
     smi(&guest.stage.vcpu)?;
     tells(&guest, INSIDE)?;
     guest.stage.vcpu.value(KVM_NMI, 0)?;
@@ -207,7 +207,7 @@ claim!(
 );
 
 fn nmis_stay_masked_where_they_were() -> Outcome {
-    let guest = guest(Irqchip::User, Mode::Long)?;
+    let guest = guest(Controllers::User, Mode::Long)?;
     guest.stage.vcpu.value(KVM_NMI, 0)?;
     equal(guest.step()?, Step::Takes(NMI, Before::Code(0)))?;
     smi(&guest.stage.vcpu)?;
@@ -224,7 +224,7 @@ claim!(
 );
 
 fn it_comes_before_an_nmi() -> Outcome {
-    let guest = guest(Irqchip::User, Mode::Long)?;
+    let guest = guest(Controllers::User, Mode::Long)?;
     guest.stage.vcpu.value(KVM_NMI, 0)?;
     smi(&guest.stage.vcpu)?;
     tells(&guest, INSIDE)?;
@@ -281,7 +281,7 @@ claim!(
 );
 
 fn events_make_one() -> Outcome {
-    let guest = guest(Irqchip::User, Mode::Long)?;
+    let guest = guest(Controllers::User, Mode::Long)?;
     guest.change(|events| events.smi.pending = 1)?;
     tells(&guest, INSIDE)?;
     guest.takes(&[])
@@ -294,7 +294,7 @@ claim!(
 );
 
 fn events_take_one_back() -> Outcome {
-    let guest = guest(Irqchip::User, Mode::Long)?;
+    let guest = guest(Controllers::User, Mode::Long)?;
     smi(&guest.stage.vcpu)?;
     guest.change(|events| events.smi.pending = 0)?;
     guest.takes(&[])
@@ -307,7 +307,7 @@ claim!(
 );
 
 fn events_enter_and_leave_smm() -> Outcome {
-    let guest = guest(Irqchip::User, Mode::Long)?;
+    let guest = guest(Controllers::User, Mode::Long)?;
     guest.change(|events| events.smi.smm = 1)?;
     equal(guest.step()?, Step::Ends)?;
     equal(u32::from(guest.stage.page()?.flags()), abi::KVM_RUN_X86_SMM)?;
@@ -324,7 +324,7 @@ claim!(
 );
 
 fn it_wakes_a_halted_vcpu() -> Outcome {
-    let guest = guest(Irqchip::Split, Mode::Long)?;
+    let guest = guest(Controllers::Split, Mode::Long)?;
     let halted = abi::kvm_mp_state { mp_state: abi::KVM_MP_STATE_HALTED };
     guest.stage.vcpu.write(KVM_SET_MP_STATE, &halted)?;
     guest.stage.interrupt(Interruption::Signal)?;

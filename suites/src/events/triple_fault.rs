@@ -13,7 +13,7 @@ use super::handled::{Before, Handled, Step, idle};
 use super::vcpu_events::showing_all;
 use crate::exits::generated::InMode;
 use crate::exits::stage::{Interruption, Stage, handler};
-use crate::vm::irqchip::Irqchip;
+use harness::Controllers;
 
 /// The heading that most of this rests on.
 const SET: &str = "4.32 KVM_SET_VCPU_EVENTS";
@@ -94,8 +94,8 @@ claim!(
 );
 
 fn a_local_apic_changes_nothing() -> Outcome {
-    each(Irqchip::WITH_LAPIC, |irqchip| {
-        let guest = Handled::within(irqchip.vm()?, Mode::Long, idle(3))?;
+    each(Controllers::WITH_LAPIC, |controllers| {
+        let guest = Handled::within(controllers.vm()?, Mode::Long, idle(3))?;
         guest.stage.vm.enable_cap(KVM_CAP_X86_TRIPLE_FAULT_EVENT, [1, 0, 0, 0])?;
         guest.change(|events| events.triple_fault.pending = 1)?;
         equal(guest.step()?, Step::Leaves(Exit::Shutdown))?;

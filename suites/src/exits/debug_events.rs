@@ -10,7 +10,7 @@ use harness::{Outcome, Stop, claim, equal, fails, holds};
 
 use super::generated::InMode;
 use super::stage::{END, Stage, handler, out};
-use crate::vm::irqchip::Irqchip;
+use harness::Controllers;
 
 /// The headings that all of this rests on.
 const SET: &str = "4.87 KVM_SET_GUEST_DEBUG";
@@ -23,7 +23,7 @@ const BLOCKIRQ: u32 = 1 << 20;
 
 /// A guest with interrupts let in, one waiting, and two instructions before its end.
 fn interrupted() -> Result<Stage, Stop> {
-    let mut stage = Stage::within(Irqchip::Split.vm()?, Mode::Long, |a| {
+    let mut stage = Stage::within(Controllers::Split.vm()?, Mode::Long, |a| {
         a.mov(eax, 0x1ff)?;
         a.mov(dword_ptr(SPURIOUS), eax)?;
         a.sti()?;

@@ -11,7 +11,7 @@ use harness::{Outcome, Stop, claim, each, equal, holds};
 use super::generated::InMode;
 use super::provoked::Provoked;
 use super::stage::{Interruption, Stage, handler, out};
-use crate::vm::irqchip::Irqchip;
+use harness::Controllers;
 
 /// Where a local APIC has its spurious-interrupt vector register.
 const SPURIOUS: u64 = 0xfee0_00f0;
@@ -75,8 +75,8 @@ claim!(
 );
 
 fn a_local_apic_keeps_it_in_the_kernel() -> Outcome {
-    each(Irqchip::WITH_LAPIC, |irqchip| {
-        let mut stage = Stage::within(irqchip.vm()?, Mode::Real, |a| {
+    each(Controllers::WITH_LAPIC, |controllers| {
+        let mut stage = Stage::within(controllers.vm()?, Mode::Real, |a| {
             a.hlt()?;
             a.out(0x80, al)
         })?;
@@ -102,8 +102,8 @@ claim!(
 
 fn a_waiting_interrupt_is_no_exit(vector: u8) -> Outcome {
     let vector = vector.max(32);
-    each(Irqchip::WITH_LAPIC, |irqchip| {
-        let mut stage = Stage::within(irqchip.vm()?, Mode::Long, |a| {
+    each(Controllers::WITH_LAPIC, |controllers| {
+        let mut stage = Stage::within(controllers.vm()?, Mode::Long, |a| {
             a.mov(eax, 0x1ff)?;
             a.mov(dword_ptr(SPURIOUS), eax)?;
             a.out(0x80, al)?;

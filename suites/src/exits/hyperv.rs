@@ -9,7 +9,7 @@ use super::hyperv_guest::{enlighten, identify, writing};
 use super::msr;
 use super::provoked::{Provoked, Reply};
 use super::stage::{END, Stage, handler, hypercall, out};
-use crate::vm::irqchip::Irqchip;
+use harness::Controllers;
 
 /// The headings that all of this rests on.
 const HYPERV: &str = "5. The kvm_run structure, KVM_EXIT_HYPERV";
@@ -46,8 +46,8 @@ fn synic_exit(msr: u32, value: u64) -> Exit {
 
 fn synic_writes_are_told(value: u64) -> Outcome {
     each([SCONTROL, SIEFP, SIMP], |&msr| {
-        each(Irqchip::WITH_LAPIC, |&irqchip| {
-            let stage = writing(irqchip, true, msr, value)?;
+        each(Controllers::WITH_LAPIC, |&controllers| {
+            let stage = writing(controllers, true, msr, value)?;
             equal(stage.run()?, synic_exit(msr, value))?;
             stage.stands(1, |_| ())?;
             equal(msr::get(&stage.vcpu, msr)?, value)?;
@@ -64,7 +64,7 @@ claim!(
 );
 
 fn synic_keeps_what_was_written(control: u64, event: u64) -> Outcome {
-    let stage = writing(Irqchip::Split, true, SCONTROL, control)?;
+    let stage = writing(Controllers::Split, true, SCONTROL, control)?;
     msr::set(&stage.vcpu, SIEFP, event)?;
     let expected = HypervExit::Synic { msr: SCONTROL, control, evt_page: event, msg_page: 0 };
     equal(stage.run()?, Exit::Hyperv(expected))
@@ -79,7 +79,7 @@ claim!(
 
 fn sint_writes_are_not_told(index: u8) -> Outcome {
     const MASKED: u64 = 1 << 16;
-    let stage = writing(Irqchip::Split, true, SINT0 + u32::from(index % 16), MASKED | 0x30)?;
+    let stage = writing(Controllers::Split, true, SINT0 + u32::from(index % 16), MASKED | 0x30)?;
     equal(stage.run()?, out(END, &[0x30]))
 }
 claim!(
@@ -92,7 +92,7 @@ claim!(
 
 fn without_synic_there_is_gp(value: u64) -> Outcome {
     each([SCONTROL, SIEFP, SIMP], |&msr| {
-        let stage = writing(Irqchip::Split, false, msr, value)?;
+        let stage = writing(Controllers::Split, false, msr, value)?;
         equal(stage.run()?, out(0xd0, &value.to_le_bytes()[..1]))
     })
 }
@@ -106,7 +106,7 @@ claim!(
 
 /// A guest that makes a hypercall with these registers, and then says that it is at its end.
 fn calling(mode: Mode, synic: bool, input: u64, [first, second]: [u64; 2]) -> Result<Stage, Stop> {
-    let mut stage = Stage::within(Irqchip::Split.vm()?, mode, |a| {
+    let mut stage = Stage::within(Controllers::Split.vm()?, mode, |a| {
         hypercall(a)?;
         a.out(u32::from(END), al)
     })?;
@@ -204,7 +204,7 @@ claim!(
 
 fn debugger_writes_are_told(value: u64, pages: [u64; 3], status: u64) -> Outcome {
     let [send_page, recv_page, pending_page] = pages;
-    let stage = writing(Irqchip::User, false, SYNDBG_CONTROL, value)?;
+    let stage = writing(Controllers::User, false, SYNDBG_CONTROL, value)?;
     for (msr, page) in [(SYNDBG_SEND, send_page), (SYNDBG_RECV, recv_page), (SYNDBG_PENDING, pending_page)] {
         msr::set(&stage.vcpu, msr, page)?;
     }
@@ -234,7 +234,7 @@ claim!(
 );
 
 fn pending_buffers_are_told(page: u64) -> Outcome {
-    let stage = writing(Irqchip::User, false, SYNDBG_PENDING, page)?;
+    let stage = writing(Controllers::User, false, SYNDBG_PENDING, page)?;
     let exit = stage.run()?;
     let expected = HypervExit::Syndbg {
         msr: SYNDBG_PENDING,
@@ -256,7 +256,7 @@ claim!(
 
 /// A write to the synthetic interrupt controller, which is over by the time of its exit.
 pub(super) fn synic() -> Result<Provoked, Stop> {
-    let stage = writing(Irqchip::Split, true, SCONTROL, 1)?;
+    let stage = writing(Controllers::Split, true, SCONTROL, 1)?;
     let end = (out(END, &[1]), stage.untouched(1));
     Ok(Provoked { end: Some(end), ..Provoked::of(stage, synic_exit(SCONTROL, 1)) })
 }

@@ -7,7 +7,7 @@ use harness::{Outcome, Stop};
 
 use super::msr;
 use super::stage::{END, Stage};
-use crate::vm::irqchip::Irqchip;
+use harness::Controllers;
 
 /// HV_X64_MSR_GUEST_OS_ID: while it is zero, there are no hypercalls.
 pub(super) const GUEST_OS_ID: u32 = 0x4000_0000;
@@ -23,8 +23,8 @@ pub(super) fn enlighten(vcpu: &Vcpu) -> Outcome {
 }
 
 /// A guest that writes an MSR and says that it is at its end.
-pub(super) fn writing(irqchip: Irqchip, synic: bool, index: u32, value: u64) -> Result<Stage, Stop> {
-    let mut stage = Stage::within(irqchip.vm()?, Mode::Long, |a| {
+pub(super) fn writing(controllers: Controllers, synic: bool, index: u32, value: u64) -> Result<Stage, Stop> {
+    let mut stage = Stage::within(controllers.vm()?, Mode::Long, |a| {
         a.wrmsr()?;
         a.out(u32::from(END), al)
     })?;

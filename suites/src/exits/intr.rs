@@ -14,7 +14,7 @@ use harness::{HostFault, Outcome, Stop, claim, each, equal, fails, holds};
 use super::generated::InMode;
 use super::provoked::Provoked;
 use super::stage::{Interruption, Stage};
-use crate::vm::irqchip::Irqchip;
+use harness::Controllers;
 
 /// The headings that all of this rests on.
 const INTR: &str = "4.10 KVM_RUN";
@@ -159,7 +159,7 @@ claim!(
 );
 
 fn ends_the_wait_for_init() -> Outcome {
-    let stage = Stage::within(Irqchip::Kernel.vm()?, Mode::Real, |a| a.hlt())?;
+    let stage = Stage::within(Controllers::Kernel.vm()?, Mode::Real, |a| a.hlt())?;
     let state = abi::kvm_mp_state { mp_state: abi::KVM_MP_STATE_UNINITIALIZED };
     stage.vcpu.write(KVM_SET_MP_STATE, &state)?;
     let left = stage.during(Interruption::Signal, || stage.attempt())?;

@@ -9,7 +9,7 @@ use harness::{Outcome, Stop, claim, each, equal, holds, within};
 use super::generated::{Count, InMode, Width};
 use super::provoked::{Provoked, Reply};
 use super::stage::{DATA, Stage, input, out};
-use crate::vm::irqchip::Irqchip;
+use harness::Controllers;
 
 /// The heading that most of this rests on.
 const IO: &str = "5. The kvm_run structure, KVM_EXIT_IO";
@@ -207,7 +207,7 @@ claim!(
 );
 
 fn kernel_devices_answer_themselves(mode: InMode) -> Outcome {
-    let vm = Irqchip::Kernel.vm()?;
+    let vm = Controllers::Kernel.vm()?;
     // The speaker's port is the PIT's own only with this flag.
     vm.create_pit2(abi::KVM_PIT_SPEAKER_DUMMY)?;
     let stage = Stage::within(vm, mode.0, |a| {

@@ -10,7 +10,7 @@ use harness::{Outcome, Stop, claim, each, equal};
 
 use super::provoked::Provoked;
 use super::stage::{END, Ending, Stage, out};
-use crate::vm::irqchip::Irqchip;
+use harness::Controllers;
 
 /// The headings that all of this rests on.
 const EOI: &str = "5. The kvm_run structure, KVM_EXIT_IOAPIC_EOI";
@@ -38,8 +38,8 @@ fn route(vm: &Vm, pins: &[(u32, u32)]) -> Outcome {
 }
 
 /// A guest that lets interrupts in, and whose handler of this vector ends the interrupt; run up to where it waits for one.
-fn waiting(irqchip: Irqchip, vector: u8, pins: &[(u32, u32)]) -> Result<(Stage, Vec<u64>), Stop> {
-    let vm = irqchip.vm()?;
+fn waiting(controllers: Controllers, vector: u8, pins: &[(u32, u32)]) -> Result<(Stage, Vec<u64>), Stop> {
+    let vm = controllers.vm()?;
     route(&vm, pins)?;
     let mut stage = Stage::within(vm, Mode::Long, |a| {
         a.mov(eax, 0x1ff)?;
@@ -71,7 +71,7 @@ fn device(vector: u8) -> u8 {
 fn level_triggered_ends_are_told(vector: u8, pin: u8) -> Outcome {
     let (vector, pin) = (device(vector), u32::from(pin % 24));
     let data = LEVEL | u32::from(vector);
-    let (stage, handler) = waiting(Irqchip::Split, vector, &[(pin, data)])?;
+    let (stage, handler) = waiting(Controllers::Split, vector, &[(pin, data)])?;
     interrupt(&stage, data)?;
     equal(stage.run()?, Exit::IoapicEoi { vector })?;
     equal(stage.registers()?.rip, handler[1])?;
@@ -88,7 +88,7 @@ claim!(
 fn a_repeated_interrupt_is_told_again(vector: u8, times: u8) -> Outcome {
     let vector = device(vector);
     let data = LEVEL | u32::from(vector);
-    let (stage, handler) = waiting(Irqchip::Split, vector, &[(0, data)])?;
+    let (stage, handler) = waiting(Controllers::Split, vector, &[(0, data)])?;
     for _ in 0..=times % 4 {
         // As an IOAPIC in user space does whose pin is still asserted.
         interrupt(&stage, data)?;
@@ -111,7 +111,7 @@ claim!(
 fn edge_triggered_ends_are_not_told(vector: u8) -> Outcome {
     let vector = device(vector);
     let data = u32::from(vector);
-    let (stage, _) = waiting(Irqchip::Split, vector, &[(0, data)])?;
+    let (stage, _) = waiting(Controllers::Split, vector, &[(0, data)])?;
     interrupt(&stage, data)?;
     equal(stage.run()?, out(END, &[0xff]))
 }
@@ -126,7 +126,7 @@ claim!(
 fn other_vectors_are_not_told(a: u8, b: u8) -> Outcome {
     let vector = device(a);
     let other = if device(b) == vector { vector ^ 1 } else { device(b) };
-    let (stage, _) = waiting(Irqchip::Split, vector, &[(0, LEVEL | u32::from(other))])?;
+    let (stage, _) = waiting(Controllers::Split, vector, &[(0, LEVEL | u32::from(other))])?;
     interrupt(&stage, LEVEL | u32::from(vector))?;
     equal(stage.run()?, out(END, &[0xff]))
 }
@@ -141,7 +141,7 @@ claim!(
 fn pins_that_are_not_reserved_are_not_told(vector: u8, pin: u8) -> Outcome {
     let vector = device(vector);
     let data = LEVEL | u32::from(vector);
-    let (stage, _) = waiting(Irqchip::Split, vector, &[(24 + u32::from(pin % 100), data)])?;
+    let (stage, _) = waiting(Controllers::Split, vector, &[(24 + u32::from(pin % 100), data)])?;
     interrupt(&stage, data)?;
     equal(stage.run()?, out(END, &[0xff]))
 }
@@ -154,7 +154,7 @@ claim!(
 );
 
 fn an_end_without_an_interrupt_is_not_told() -> Outcome {
-    let vm = Irqchip::Split.vm()?;
+    let vm = Controllers::Split.vm()?;
     route(&vm, &[(0, LEVEL | 0x40)])?;
     let stage = Stage::within(vm, Mode::Long, |a| {
         a.mov(eax, 0x1ff)?;
@@ -175,7 +175,7 @@ fn an_in_kernel_ioapic_is_not_asked(vector: u8) -> Outcome {
     let vector = device(vector);
     each([0, 23], |&pin| {
         let data = LEVEL | u32::from(vector);
-        let (stage, _) = waiting(Irqchip::Kernel, vector, &[(pin, data)])?;
+        let (stage, _) = waiting(Controllers::Kernel, vector, &[(pin, data)])?;
         interrupt(&stage, data)?;
         equal(stage.run()?, out(END, &[0xff]))
     })
@@ -192,7 +192,7 @@ claim!(
 pub(super) fn end() -> Result<Provoked, Stop> {
     const VECTOR: u8 = 0x51;
     let data = LEVEL | u32::from(VECTOR);
-    let (stage, handler) = waiting(Irqchip::Split, VECTOR, &[(3, data)])?;
+    let (stage, handler) = waiting(Controllers::Split, VECTOR, &[(3, data)])?;
     interrupt(&stage, data)?;
     let before = stage.registers()?;
     let mut at = before;

@@ -11,7 +11,7 @@ use harness::{Outcome, Stop, claim, equal, holds, within};
 use super::generated::InMode;
 use super::provoked::{Provoked, Reply};
 use super::stage::{END, Stage, handler, out};
-use crate::vm::irqchip::Irqchip;
+use harness::Controllers;
 
 /// The heading that all of this rests on.
 const WINDOW: &str = "5. The kvm_run structure, request_interrupt_window";
@@ -151,8 +151,8 @@ claim!(
 );
 
 /// A guest with a local APIC in the kernel, IF set, and the window asked for.
-fn with_a_local_apic(irqchip: Irqchip) -> Result<Stage, Stop> {
-    let mut stage = Stage::within(irqchip.vm()?, Mode::Protected, |a| {
+fn with_a_local_apic(controllers: Controllers) -> Result<Stage, Stop> {
+    let mut stage = Stage::within(controllers.vm()?, Mode::Protected, |a| {
         a.nop()?;
         a.out(u32::from(END), al)
     })?;
@@ -162,7 +162,7 @@ fn with_a_local_apic(irqchip: Irqchip) -> Result<Stage, Stop> {
 }
 
 fn a_split_irqchip_opens_it() -> Outcome {
-    let stage = with_a_local_apic(Irqchip::Split)?;
+    let stage = with_a_local_apic(Controllers::Split)?;
     equal(stage.run()?, Exit::IrqWindowOpen)?;
     stage.stands(0, |_| ())?;
     stage.page()?.put_request_interrupt_window(0);
@@ -177,7 +177,7 @@ claim!(
 );
 
 fn an_in_kernel_pic_does_not() -> Outcome {
-    let stage = with_a_local_apic(Irqchip::Kernel)?;
+    let stage = with_a_local_apic(Controllers::Kernel)?;
     equal(stage.run()?, out(END, &[0]))
 }
 claim!(

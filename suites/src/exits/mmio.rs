@@ -6,7 +6,7 @@ use guests::iced_x86::code_asm::{
     al, ax, byte_ptr, dword_ptr, eax, ebx, qword_ptr, rax, rbx, word_ptr, xmm0, xmmword_ptr,
 };
 use guests::{MMIO_HOLE, Mode};
-use harness::kvm::{Exit, KVM_CAP_IMMEDIATE_EXIT, KVM_CAP_READONLY_MEM, Memory, abi};
+use harness::kvm::{Descriptor, Exit, KVM_CAP_IMMEDIATE_EXIT, KVM_CAP_READONLY_MEM, KVM_NMI, Memory, abi};
 use harness::{Outcome, Stop, claim, each, equal};
 
 use super::provoked::{Provoked, Reply};
@@ -112,6 +112,38 @@ claim!(
     loads_of_any_kind,
     "MOV of any width from any address without a slot puts together what the host lays at the exit of each page",
     [Api(MMIO)],
+);
+
+/// By the time that a handler's first instruction leaves, nothing is under delivery any more.
+fn the_first_access_of_a_handler_is_told(value: u64, offset: u16, width: u8) -> Outcome {
+    const UD: u8 = 6;
+    const NMI: u8 = 2;
+    let Access { address, length } = Access::of(offset % 0xff8, width);
+    each([UD, NMI], |&vector| {
+        let mut stage = Stage::of(Mode::Long, |a| if vector == UD { a.ud2() } else { a.hlt() })?;
+        stage.catch_exceptions()?;
+        stage.handle(vector, |a| {
+            match length {
+                1 => a.mov(byte_ptr(rbx), al)?,
+                2 => a.mov(word_ptr(rbx), ax)?,
+                4 => a.mov(dword_ptr(rbx), eax)?,
+                _ => a.mov(qword_ptr(rbx), rax)?,
+            }
+            a.hlt()
+        })?;
+        stage.enter_with(|regs| (regs.rax, regs.rbx) = (value, address))?;
+        if vector == NMI {
+            stage.vcpu.value(KVM_NMI, 0)?;
+        }
+        let data = value.to_le_bytes()[..length].to_vec();
+        equal(stage.run()?, Exit::Mmio { write: true, address, data })?;
+        equal(stage.run()?, Exit::Hlt)
+    })
+}
+claim!(
+    the_first_access_of_a_handler_is_told,
+    "The first instruction of the handler of an injected #UD or NMI that stores to an address without a slot leaves KVM_EXIT_MMIO",
+    [Api(MMIO), Manual("AMD APM volume 2, 15.7.2 Intercepts During IDT Interrupt Delivery (EXITINTINFO.V)")],
 );
 
 fn sixteen_bytes_are_two_exits(low: u64, high: u64) -> Outcome {

@@ -8,7 +8,7 @@ use harness::{Outcome, Stop, claim, each, equal};
 
 use super::provoked::Provoked;
 use super::stage::{END, Stage, out};
-use crate::vm::irqchip::Irqchip;
+use harness::Controllers;
 
 /// What all of this rests on: the documentation names the exit and says nothing of it.
 const CR8: &str = "cr8_write_interception, arch/x86/kvm/svm/svm.c; handle_cr, arch/x86/kvm/vmx/vmx.c";
@@ -91,8 +91,8 @@ claim!(
 );
 
 fn a_local_apic_takes_it() -> Outcome {
-    each(Irqchip::WITH_LAPIC, |irqchip| {
-        let mut stage = Stage::within(irqchip.vm()?, Mode::Long, |a| {
+    each(Controllers::WITH_LAPIC, |controllers| {
+        let mut stage = Stage::within(controllers.vm()?, Mode::Long, |a| {
             a.mov(cr8, rbx)?;
             a.mov(cr8, rax)?;
             a.mov(rbx, cr8)?;

@@ -1,10 +1,11 @@
 //! Where claims on exits are tried: a VM that the claim has set up, one vCPU, and code that was assembled for a mode.
 
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use guests::iced_x86::code_asm::CodeAssembler;
 use guests::iced_x86::{Decoder, DecoderOptions, IcedError};
+use guests::tables::{Gate, Idt};
 use guests::{Image, Mode, Registers, code};
 use harness::kvm::{
     Argument, Descriptor, EINTR, Errno, Exit, Guarded, KVM_RUN, KVM_SET_SIGNAL_MASK, Kvm, Memory, RunPage,
@@ -21,7 +22,7 @@ pub(crate) const DATA: u64 = (PIO * PAGE) as u64;
 pub(crate) const END: u16 = 0xe9;
 /// Where the handler of exception 0 would lie; those of the others follow, each one byte long: HLT.
 const HANDLERS: u64 = 0x4000;
-/// Where the table of [`Stage::catch_exceptions`] lies in the modes that have descriptors.
+/// Where the table of [`Stage::lead_vectors`] lies in the modes that have descriptors.
 const IDT: u64 = 0x9000;
 /// How many vectors have a handler.
 const VECTORS: u64 = 256;
@@ -121,20 +122,20 @@ impl Stage {
 
     /// Gives each vector a handler that halts, at an address of its own: see [`handler`].
     pub(crate) fn catch_exceptions(&mut self) -> Outcome {
+        self.lead_vectors(HANDLERS, 1)
+    }
+
+    /// Leads each vector to a handler, the first at this address and so many bytes from one to the next: by an interrupt gate, which clears
+    /// IF, or a far pointer.
+    pub(crate) fn lead_vectors(&mut self, handlers: u64, apart: u64) -> Outcome {
         let mode = self.image.code.mode;
-        let selector = u64::from(self.image.entry.cs.selector);
-        let gate = |vector: u64| -> Vec<u8> {
-            let offset = HANDLERS + vector;
-            // An interrupt gate that is present: type 14, 32 or 64 bits wide as the mode has it.
-            let low = offset & 0xffff | selector << 16 | 0x8e00 << 32 | (offset >> 16 & 0xffff) << 48;
-            match mode {
-                Mode::Real => u32::try_from(offset & 0xffff).unwrap_or(0).to_le_bytes().to_vec(),
-                Mode::Protected => low.to_le_bytes().to_vec(),
-                _ => [low, offset >> 32].map(u64::to_le_bytes).concat(),
-            }
+        let (base, selector) = match mode {
+            Mode::Real => (0, 0),
+            _ => (IDT, self.image.entry.cs.selector),
         };
-        let gates: Vec<u8> = (0..VECTORS).flat_map(gate).collect();
-        let base = if mode == Mode::Real { 0 } else { IDT };
+        let gate =
+            |vector| Gate { offset: handlers + apart * vector, selector, present: true, ..Gate::default() };
+        let gates = Idt((0..VECTORS).map(gate).collect()).bytes(mode.bitness());
         self.lay(base, &gates)?;
         let limit = u16::try_from(gates.len() - 1).unwrap_or(u16::MAX);
         self.enter_under(|sregs| (sregs.idt.base, sregs.idt.limit) = (base, limit))
@@ -314,13 +315,9 @@ pub(crate) fn hypercall(a: &mut CodeAssembler) -> Result<(), IcedError> {
     if is_intel() { a.vmcall() } else { a.vmmcall() }
 }
 
-/// Whether the host's processor says that it is Intel's, asked once.
+/// Whether the host's processor says that it is Intel's.
 pub(crate) fn is_intel() -> bool {
-    static INTEL: OnceLock<bool> = OnceLock::new();
-    *INTEL.get_or_init(|| {
-        let cpuid = Kvm::open().ok().and_then(|kvm| kvm.get_supported_cpuid().ok()).unwrap_or_default();
-        cpuid.iter().any(|entry| entry.function == 0 && entry.ebx.to_le_bytes() == *b"Genu")
-    })
+    std::arch::x86_64::__cpuid(0).ebx.to_le_bytes() == *b"Genu"
 }
 
 /// Where RIP stands once the handler of a vector has halted: see [`Stage::catch_exceptions`].

@@ -7,7 +7,7 @@ use super::hyperv_guest::writing;
 use super::msr;
 use super::provoked::Provoked;
 use super::stage::{END, Stage, out};
-use crate::vm::irqchip::Irqchip;
+use harness::Controllers;
 
 /// The heading that most of this rests on.
 const EVENT: &str = "5. The kvm_run structure, KVM_EXIT_SYSTEM_EVENT";
@@ -30,7 +30,7 @@ fn told(stage: &Stage, event: u32) -> Outcome {
 }
 
 fn a_reset_is_told() -> Outcome {
-    told(&writing(Irqchip::User, false, RESET, 1)?, abi::KVM_SYSTEM_EVENT_RESET)
+    told(&writing(Controllers::User, false, RESET, 1)?, abi::KVM_SYSTEM_EVENT_RESET)
 }
 claim!(
     a_reset_is_told,
@@ -42,7 +42,7 @@ claim!(
 
 fn other_values_reset_nothing(value: u64) -> Outcome {
     let value = if value == 1 { 0 } else { value };
-    let stage = writing(Irqchip::User, false, RESET, value)?;
+    let stage = writing(Controllers::User, false, RESET, value)?;
     equal(stage.run()?, out(END, &value.to_le_bytes()[..1]))
 }
 claim!(
@@ -54,7 +54,7 @@ claim!(
 );
 
 fn a_crash_is_told(low: u64, parameters: [u64; 5]) -> Outcome {
-    let stage = writing(Irqchip::User, false, CRASH_CTL, NOTIFY | low)?;
+    let stage = writing(Controllers::User, false, CRASH_CTL, NOTIFY | low)?;
     for (index, parameter) in (CRASH_P0..).zip(parameters) {
         msr::set(&stage.vcpu, index, parameter)?;
     }
@@ -74,7 +74,7 @@ claim!(
 
 fn without_notify_nothing_is_told(low: u64) -> Outcome {
     let value = low & !NOTIFY;
-    let stage = writing(Irqchip::User, false, CRASH_CTL, value)?;
+    let stage = writing(Controllers::User, false, CRASH_CTL, value)?;
     equal(stage.run()?, out(END, &value.to_le_bytes()[..1]))
 }
 claim!(
@@ -86,7 +86,7 @@ claim!(
 );
 
 fn the_host_may_write_it_too() -> Outcome {
-    let stage = writing(Irqchip::User, false, RESET, 0)?;
+    let stage = writing(Controllers::User, false, RESET, 0)?;
     msr::set(&stage.vcpu, CRASH_CTL, NOTIFY)?;
     equal(stage.run()?, out(END, &[0]))
 }
@@ -100,7 +100,7 @@ claim!(
 
 fn unenlightened_guests_get_gp(crash: bool) -> Outcome {
     let (index, value) = if crash { (CRASH_CTL, NOTIFY) } else { (RESET, 1) };
-    let stage = super::msr::writing(Irqchip::User.vm()?, guests::Mode::Long, index, value)?;
+    let stage = super::msr::writing(Controllers::User.vm()?, guests::Mode::Long, index, value)?;
     equal(stage.run()?, Exit::Hlt)?;
     equal(stage.registers()?.rip, super::stage::handler(13))
 }
@@ -114,7 +114,7 @@ claim!(
 
 /// A write that tells of this event, which is over by the time of its exit.
 fn provoked(index: u32, value: u64, event: u32) -> Result<Provoked, Stop> {
-    let stage = writing(Irqchip::User, false, index, value)?;
+    let stage = writing(Controllers::User, false, index, value)?;
     let end = (out(END, &value.to_le_bytes()[..1]), stage.untouched(1));
     Ok(Provoked { end: Some(end), ..Provoked::of(stage, Exit::SystemEvent { event, data: vec![] }) })
 }

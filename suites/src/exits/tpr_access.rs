@@ -11,7 +11,7 @@ use harness::{Outcome, Stop, claim, each, equal};
 
 use super::provoked::Provoked;
 use super::stage::{END, Stage, out};
-use crate::vm::irqchip::Irqchip;
+use harness::Controllers;
 
 /// What all of this rests on.
 const REPORT: &str = "__report_tpr_access, arch/x86/kvm/lapic.c; vcpu_enter_guest, arch/x86/kvm/x86.c";
@@ -24,12 +24,12 @@ const FLAT: [Mode; 2] = [Mode::Protected, Mode::Long];
 
 /// A guest in a VM with this interrupt controller, whose accesses are reported or not.
 fn reporting(
-    irqchip: Irqchip,
+    controllers: Controllers,
     mode: Mode,
     enabled: u32,
     write: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>,
 ) -> Result<Stage, Stop> {
-    let stage = Stage::within(irqchip.vm()?, mode, |a| {
+    let stage = Stage::within(controllers.vm()?, mode, |a| {
         write(a)?;
         a.out(u32::from(END), al)
     })?;
@@ -47,7 +47,7 @@ fn priority(stage: &Stage) -> Result<u32, Stop> {
 
 fn writes_are_told(value: u8) -> Outcome {
     each(FLAT, |&mode| {
-        let mut stage = reporting(Irqchip::Kernel, mode, 1, |a| a.mov(dword_ptr(TPR), eax))?;
+        let mut stage = reporting(Controllers::Kernel, mode, 1, |a| a.mov(dword_ptr(TPR), eax))?;
         stage.enter_with(|regs| regs.rax = value.into())?;
         equal(stage.run()?, Exit::TprAccess { rip: stage.at(0), is_write: 1 })?;
         stage.stands(1, |_| ())?;
@@ -66,7 +66,7 @@ claim!(
 
 fn reads_are_told(value: u8) -> Outcome {
     each(FLAT, |&mode| {
-        let stage = reporting(Irqchip::Kernel, mode, 1, |a| a.mov(eax, dword_ptr(TPR)))?;
+        let stage = reporting(Controllers::Kernel, mode, 1, |a| a.mov(eax, dword_ptr(TPR)))?;
         stage.enter_under(|sregs| sregs.cr8 = u64::from(value % 16))?;
         equal(stage.run()?, Exit::TprAccess { rip: stage.at(0), is_write: 0 })?;
         stage.stands(1, |regs| regs.rax = u64::from(value % 16) << 4)?;
@@ -82,7 +82,7 @@ claim!(
 );
 
 fn a_split_irqchip_tells_too() -> Outcome {
-    let stage = reporting(Irqchip::Split, Mode::Long, 1, |a| a.mov(dword_ptr(TPR), eax))?;
+    let stage = reporting(Controllers::Split, Mode::Long, 1, |a| a.mov(dword_ptr(TPR), eax))?;
     equal(stage.run()?, Exit::TprAccess { rip: stage.at(0), is_write: 1 })?;
     equal(stage.run()?, out(END, &[0]))
 }
@@ -96,7 +96,7 @@ claim!(
 
 fn nothing_is_told_unasked() -> Outcome {
     each(FLAT, |&mode| {
-        let stage = reporting(Irqchip::Kernel, mode, 0, |a| {
+        let stage = reporting(Controllers::Kernel, mode, 0, |a| {
             a.mov(dword_ptr(TPR), eax)?;
             a.mov(eax, dword_ptr(TPR))
         })?;
@@ -112,7 +112,7 @@ claim!(
 );
 
 fn other_registers_are_not_told() -> Outcome {
-    let stage = reporting(Irqchip::Kernel, Mode::Long, 1, |a| {
+    let stage = reporting(Controllers::Kernel, Mode::Long, 1, |a| {
         a.mov(eax, dword_ptr(ID))?;
         a.mov(dword_ptr(ID + 0xc0), eax)?;
         a.mov(guests::iced_x86::code_asm::cr8, guests::iced_x86::code_asm::rax)
@@ -129,7 +129,7 @@ claim!(
 
 /// A read or a write, and behind it the end.
 fn accessed(is_write: u32) -> Result<Provoked, Stop> {
-    let stage = reporting(Irqchip::Kernel, Mode::Long, 1, |a| match is_write {
+    let stage = reporting(Controllers::Kernel, Mode::Long, 1, |a| match is_write {
         0 => a.mov(eax, dword_ptr(TPR)),
         _ => a.mov(dword_ptr(TPR), eax),
     })?;

@@ -5,7 +5,7 @@ use guests::strategies::{
 };
 use guests::{Feature, Mode, Width};
 use harness::relation::{asks_exactly, plainly};
-use harness::stage::Setting;
+use harness::testbed::Setting;
 use harness::{Outcome, claim, offers};
 
 use super::programs::{AnyRing, Ring0, in_mode, ready};

@@ -3,7 +3,7 @@
 use guests::strategies::{Atomics, Moves, Operands, Place, Ports, Program, Stack, Step, Straight, Strings};
 use harness::kvm::KVM_CAP_IMMEDIATE_EXIT;
 use harness::relation::{Interruptions, interrupted, plainly, same};
-use harness::stage::Setting;
+use harness::testbed::Setting;
 use harness::{Outcome, claim};
 
 use super::programs::{AnyRing, in_mode, ready};

@@ -7,8 +7,8 @@ use harness::kvm::KVM_CAP_NESTED_STATE;
 use harness::relation::{
     Cut, Luggage, as_guest_of_a_guest, back_in_the_hypervisor, plainly, same, travelling_as_guest_of_a_guest,
 };
-use harness::stage::Setting;
 use harness::state::Special;
+use harness::testbed::Setting;
 use harness::{Outcome, claim, equal, offers};
 
 use super::programs::{Ring0, in_mode, offered, ready};
@@ -51,6 +51,7 @@ fn halting_comes_back(program: Operands, mode: Ring0, place: Place) -> Outcome {
     events.pop();
     events.extend([Event::out(EXIT_PORT.into(), VMEXIT_HLT.to_le_bytes()), Event::Halt]);
     in_mode(mode, equal(seen.story.events, events))?;
+    in_mode(mode, equal(seen.story.ending.memory, plain.ending.memory))?;
     let ending = plain.ending.registers;
     let defined = |flags: u64| flags & !ready.undefined;
     let saved = [ending.rax, ending.rsp, ending.rip - 1, defined(ending.rflags)];
@@ -58,7 +59,7 @@ fn halting_comes_back(program: Operands, mode: Ring0, place: Place) -> Outcome {
 }
 claim!(
     halting_comes_back,
-    "A HLT that a guest intercepts in its guest ends in VMEXIT_HLT, with RAX, RSP, RIP and RFLAGS saved as before it",
+    "A HLT that a guest intercepts in its guest ends in VMEXIT_HLT, with RAX, RSP, RIP, RFLAGS and memory as before it",
     [
         Manual("AMD APM volume 2, 15.6 #VMEXIT"),
         Manual("AMD APM volume 2, appendix C SVM Intercept Exit Codes"),

@@ -3,7 +3,7 @@
 use guests::strategies::{Operands, Place, Program, Stack, Step, Straight, Strings};
 use guests::{Levels, Mode, Paging};
 use harness::relation::{Seen, plainly, same};
-use harness::stage::Setting;
+use harness::testbed::Setting;
 use harness::{Outcome, claim, offers};
 
 use super::programs::{in_mode, ready, ready_under};

@@ -15,7 +15,7 @@ use guests::strategies::{
 use guests::{Builder, CODE, Feature, Image, MMIO_HOLE, Mode, Registers, SCRATCH, code};
 use harness::kvm::KVM_CAP_SET_GUEST_DEBUG;
 use harness::relation::{Watch, plainly, same, stepped, watched};
-use harness::stage::Setting;
+use harness::testbed::Setting;
 use harness::{Outcome, Stop, claim, each, equal, offers};
 
 use super::programs::{Ring0, fault, in_mode, ready, runs};

@@ -3,9 +3,10 @@
 use guests::strategies::{
     Atomics, Moves, Msrs, Operands, Place, Ports, Program, Stack, Step, Straight, Strings,
 };
+use harness::Controllers;
 use harness::kvm::KVM_CAP_IMMEDIATE_EXIT;
 use harness::relation::{Cut, Luggage, plainly, same, travelling, without_halt};
-use harness::stage::{Controllers, Setting};
+use harness::testbed::Setting;
 use harness::{Outcome, claim};
 
 use super::programs::{Ring0, in_mode, offered, ready};

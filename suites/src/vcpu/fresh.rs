@@ -3,13 +3,13 @@
 use harness::kvm::Vcpu;
 use harness::{Outcome, each};
 
-use crate::vm::irqchip::Irqchip;
+use harness::Controllers;
 
 /// `check` holds for a fresh bootstrap processor and for a fresh application processor, wherever the interrupt controllers live.
 #[track_caller]
 pub(crate) fn each_fresh(check: impl Fn(&Vcpu) -> Outcome) -> Outcome {
-    each(Irqchip::ALL, |irqchip| {
-        let vm = irqchip.vm()?;
+    each(Controllers::ALL, |controllers| {
+        let vm = controllers.vm()?;
         each([0, 1], |id| check(&vm.create_vcpu(*id)?))
     })
 }

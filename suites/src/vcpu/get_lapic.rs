@@ -3,7 +3,7 @@
 use harness::kvm::{Descriptor, EINVAL, KVM_CAP_IRQCHIP, KVM_GET_LAPIC, Refused, Vcpu, Vm};
 use harness::{Outcome, claim, each, equal, fails, within};
 
-use crate::vm::irqchip::Irqchip;
+use harness::Controllers;
 
 /// KVM_GET_LAPIC: the first 32 bits of every 16 bytes are a register.
 #[track_caller]
@@ -22,8 +22,8 @@ claim!(
 );
 
 fn id_is_the_vcpus() -> Outcome {
-    each(Irqchip::WITH_LAPIC, |irqchip| {
-        let vm = irqchip.vm()?;
+    each(Controllers::WITH_LAPIC, |controllers| {
+        let vm = controllers.vm()?;
         each([0, 1, 7, 128, 254], |id| {
             let lapic = lapic(&vm.create_vcpu(u64::from(*id))?)?;
             equal(lapic(0x20), id << 24)
@@ -38,8 +38,8 @@ claim!(
 );
 
 fn version_is_integrated() -> Outcome {
-    each(Irqchip::WITH_LAPIC, |irqchip| {
-        let version = lapic(&irqchip.vm()?.create_vcpu(0)?)?(0x30);
+    each(Controllers::WITH_LAPIC, |controllers| {
+        let version = lapic(&controllers.vm()?.create_vcpu(0)?)?(0x30);
         equal(version & 0xff, 0x14)?;
         // Entries of the local vector table, less one.
         within(version >> 16 & 0xff, 5, 6)
@@ -56,8 +56,8 @@ claim!(
 );
 
 fn is_disabled_by_software() -> Outcome {
-    each(Irqchip::WITH_LAPIC, |irqchip| {
-        let vm = irqchip.vm()?;
+    each(Controllers::WITH_LAPIC, |controllers| {
+        let vm = controllers.vm()?;
         each([0, 1], |id| equal(lapic(&vm.create_vcpu(*id)?)?(0xf0), 0xff))
     })
 }
@@ -69,8 +69,8 @@ claim!(
 );
 
 fn vectors_are_masked() -> Outcome {
-    each(Irqchip::WITH_LAPIC, |irqchip| {
-        let vm = irqchip.vm()?;
+    each(Controllers::WITH_LAPIC, |controllers| {
+        let vm = controllers.vm()?;
         each([0, 1], |id| {
             let lapic = lapic(&vm.create_vcpu(*id)?)?;
             // Timer, thermal sensor, performance counters, LINT1, error; LINT0 is a quirk's.
@@ -86,7 +86,9 @@ claim!(
 );
 
 fn application_processors_mask_lint0() -> Outcome {
-    each(Irqchip::WITH_LAPIC, |irqchip| equal(lapic(&irqchip.vm()?.create_vcpu(1)?)?(0x350), 0x10000))
+    each(Controllers::WITH_LAPIC, |controllers| {
+        equal(lapic(&controllers.vm()?.create_vcpu(1)?)?(0x350), 0x10000)
+    })
 }
 claim!(
     application_processors_mask_lint0,
@@ -96,8 +98,8 @@ claim!(
 );
 
 fn nothing_is_set() -> Outcome {
-    each(Irqchip::WITH_LAPIC, |irqchip| {
-        let lapic = lapic(&irqchip.vm()?.create_vcpu(0)?)?;
+    each(Controllers::WITH_LAPIC, |controllers| {
+        let lapic = lapic(&controllers.vm()?.create_vcpu(0)?)?;
         // Task priority, processor priority, logical destination, error status, commands, timer.
         each([0x80, 0xa0, 0xd0, 0x280, 0x300, 0x310, 0x380, 0x390, 0x3e0], |register| {
             equal(lapic(*register), 0)

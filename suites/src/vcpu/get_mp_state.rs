@@ -6,7 +6,7 @@ use harness::kvm::{
 };
 use harness::{Outcome, claim, each, equal, succeeds};
 
-use crate::vm::irqchip::Irqchip;
+use harness::Controllers;
 
 /// KVM_GET_MP_STATE of a fresh vCPU with this id.
 #[track_caller]
@@ -15,7 +15,7 @@ fn mp_state(vm: &Vm, id: u64) -> Result<u32, Refused> {
 }
 
 fn bootstrap_processor_is_runnable() -> Outcome {
-    each(Irqchip::ALL, |irqchip| equal(mp_state(&irqchip.vm()?, 0)?, abi::KVM_MP_STATE_RUNNABLE))
+    each(Controllers::ALL, |controllers| equal(mp_state(&controllers.vm()?, 0)?, abi::KVM_MP_STATE_RUNNABLE))
 }
 claim!(
     bootstrap_processor_is_runnable,
@@ -26,8 +26,8 @@ claim!(
 );
 
 fn application_processors_wait_for_init() -> Outcome {
-    each(Irqchip::WITH_LAPIC, |irqchip| {
-        let vm = irqchip.vm()?;
+    each(Controllers::WITH_LAPIC, |controllers| {
+        let vm = controllers.vm()?;
         each([1, 2, 200], |id| equal(mp_state(&vm, *id)?, abi::KVM_MP_STATE_UNINITIALIZED))
     })
 }
@@ -50,8 +50,8 @@ claim!(
 );
 
 fn follows_the_choice_of_bootstrap_processor() -> Outcome {
-    each(Irqchip::WITH_LAPIC, |irqchip| {
-        let vm = irqchip.vm()?;
+    each(Controllers::WITH_LAPIC, |controllers| {
+        let vm = controllers.vm()?;
         succeeds(vm.value(KVM_SET_BOOT_CPU_ID, 3))?;
         equal(mp_state(&vm, 0)?, abi::KVM_MP_STATE_UNINITIALIZED)?;
         equal(mp_state(&vm, 3)?, abi::KVM_MP_STATE_RUNNABLE)

@@ -3,7 +3,7 @@
 use harness::kvm::{EINVAL, KVM_CAP_HYPERV_SYNIC, KVM_CAP_HYPERV_SYNIC2, Vcpu};
 use harness::{Outcome, claim, each, equal, fails, unchanged};
 
-use crate::vm::irqchip::Irqchip;
+use harness::Controllers;
 
 fn needs_a_local_apic(vcpu: Vcpu) -> Outcome {
     each([KVM_CAP_HYPERV_SYNIC, KVM_CAP_HYPERV_SYNIC2], |cap| {
@@ -19,8 +19,8 @@ claim!(
 );
 
 fn may_be_enabled_again() -> Outcome {
-    each(Irqchip::WITH_LAPIC, |irqchip| {
-        let vcpu = irqchip.vm()?.create_vcpu(0)?;
+    each(Controllers::WITH_LAPIC, |controllers| {
+        let vcpu = controllers.vm()?.create_vcpu(0)?;
         each([KVM_CAP_HYPERV_SYNIC, KVM_CAP_HYPERV_SYNIC2, KVM_CAP_HYPERV_SYNIC], |cap| {
             equal(vcpu.enable_cap(*cap, [0; 4])?, 0)
         })
@@ -35,7 +35,7 @@ claim!(
 );
 
 fn second_takes_no_argument() -> Outcome {
-    let vcpu = Irqchip::Split.vm()?.create_vcpu(0)?;
+    let vcpu = Controllers::Split.vm()?.create_vcpu(0)?;
     each((0..64).map(|bit| 1 << bit), |argument| {
         fails(EINVAL, vcpu.enable_cap(KVM_CAP_HYPERV_SYNIC2, [*argument, 0, 0, 0]))
     })

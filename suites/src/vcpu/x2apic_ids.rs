@@ -6,7 +6,7 @@ use harness::kvm::{
 };
 use harness::{Outcome, Stop, claim, each, equal, fails, succeeds};
 
-use crate::vm::irqchip::Irqchip;
+use harness::Controllers;
 
 /// The bit of IA32_APIC_BASE that switches to x2APIC mode.
 const EXTD: u64 = 1 << 10;
@@ -16,7 +16,7 @@ const X2APIC: u32 = 1 << 21;
 /// A vCPU in x2APIC mode, of a VM for which KVM_CAP_X2APIC_API was enabled with `features`.
 #[track_caller]
 fn in_x2apic_mode(id: u32, features: u32) -> Result<Vcpu, Stop> {
-    let vm = Irqchip::Kernel.vm()?;
+    let vm = Controllers::Kernel.vm()?;
     vm.enable_cap(KVM_CAP_X2APIC_API, [features.into(), 0, 0, 0])?;
     let vcpu = vm.create_vcpu(id.into())?;
     // One entry, padding; leaf 1, whose ECX alone is set.

@@ -6,10 +6,10 @@ use harness::kvm::{
 };
 use harness::{Outcome, claim, each, equal, fails, succeeds};
 
-use super::irqchip::Irqchip as Controllers;
 use super::step::Answer::{Fails, Works};
 use super::step::Step::{Enable, Irqchip, Pit, Pit2, Vcpu};
 use super::step::in_order;
+use harness::Controllers;
 
 fn needs_a_pic(vm: Vm) -> Outcome {
     in_order(&vm, &[(Pit2, Fails(ENOENT)), (Pit, Fails(ENOENT)), (Vcpu(0), Works), (Pit2, Fails(ENOENT))])

@@ -7,10 +7,10 @@ use harness::kvm::{
 use harness::{Outcome, Stop, claim, each, equal};
 
 use super::bits;
-use super::irqchip::Irqchip;
 use super::step::Answer::{Fails, Works};
 use super::step::Step::Enable;
 use super::step::{at_any_time, in_order};
+use harness::Controllers;
 
 const LINT0_REENABLED: u64 = abi::KVM_X86_QUIRK_LINT0_REENABLED as u64;
 /// The word of the local APIC's registers that holds LVT LINT0.
@@ -55,7 +55,7 @@ claim!(
 
 /// LVT LINT0 of a fresh bootstrap processor, after `cap` disabled the quirk that changes it, if there is one.
 fn lint0_without_quirk(cap: Option<Cap>) -> Result<u32, Stop> {
-    let vm = Irqchip::Kernel.vm()?;
+    let vm = Controllers::Kernel.vm()?;
     if let Some(cap) = cap {
         vm.enable_cap(cap, [LINT0_REENABLED, 0, 0, 0])?;
     }

@@ -3,7 +3,7 @@
 use harness::kvm::{Descriptor, EINVAL, ENXIO, KVM_CAP_IRQCHIP, KVM_GET_IRQCHIP, Refused, Vm, abi};
 use harness::{Outcome, claim, each, equal, fails};
 
-use super::irqchip::Irqchip;
+use harness::Controllers;
 
 /// `struct kvm_irqchip` in words: the chip, padding, the state.
 type Chip = [u32; 130];
@@ -17,8 +17,8 @@ fn chip(vm: &Vm, id: u32) -> Result<Chip, Refused> {
 }
 
 fn needs_a_full_irqchip() -> Outcome {
-    each([Irqchip::User, Irqchip::Split], |irqchip| {
-        let vm = irqchip.vm()?;
+    each([Controllers::User, Controllers::Split], |controllers| {
+        let vm = controllers.vm()?;
         each(0..4, |id| fails(ENXIO, chip(&vm, *id)))
     })
 }
@@ -30,7 +30,7 @@ claim!(
 );
 
 fn knows_three_chips() -> Outcome {
-    let vm = Irqchip::Kernel.vm()?;
+    let vm = Controllers::Kernel.vm()?;
     each(0..3, |id| equal(chip(&vm, *id)?[0], *id))?;
     each([3, 4, 1 << 31, u32::MAX], |id| fails(EINVAL, chip(&vm, *id)))
 }
@@ -42,7 +42,7 @@ claim!(
 );
 
 fn ioapic_begins_masked() -> Outcome {
-    let state = chip(&Irqchip::Kernel.vm()?, abi::KVM_IRQCHIP_IOAPIC)?;
+    let state = chip(&Controllers::Kernel.vm()?, abi::KVM_IRQCHIP_IOAPIC)?;
     equal(u64::from(state[2]) | u64::from(state[3]) << 32, 0xfec0_0000)?;
     // Register selector, identity, pending interrupts, padding.
     equal(&state[4..8], &[0; 4])?;
@@ -56,7 +56,7 @@ claim!(
 );
 
 fn pics_begin_idle() -> Outcome {
-    let vm = Irqchip::Kernel.vm()?;
+    let vm = Controllers::Kernel.vm()?;
     each([abi::KVM_IRQCHIP_PIC_MASTER, abi::KVM_IRQCHIP_PIC_SLAVE], |id| {
         let state = chip(&vm, *id)?;
         // The 15 bytes before the ELCR mask, which alone tells the chips apart.

@@ -13,7 +13,6 @@ mod exit_hypercall;
 mod exit_on_emulation_failure;
 mod get_irqchip;
 mod halt_poll;
-pub(crate) mod irqchip;
 mod lifetime;
 mod manual_dirty_log_protect2;
 mod max_vcpu_id;

@@ -6,10 +6,10 @@ use harness::kvm::{
 };
 use harness::{Outcome, Stop, claim, each, equal, succeeds};
 
-use super::irqchip::Irqchip;
 use super::step::Answer::{Fails, Works};
 use super::step::Step::{self, BootCpuId, Enable};
 use super::step::in_order;
+use harness::Controllers;
 
 /// The bit of IA32_APIC_BASE that tells a bootstrap processor.
 const BSP: u64 = 1 << 8;
@@ -36,7 +36,7 @@ fn limit(vm: &Vm) -> Result<u64, Stop> {
 }
 
 fn makes_one_bootstrap_processor() -> Outcome {
-    each(Irqchip::WITH_LAPIC, |irqchip| makes_one(*irqchip))
+    each(Controllers::WITH_LAPIC, |controllers| makes_one(*controllers))
 }
 claim!(
     makes_one_bootstrap_processor,
@@ -48,7 +48,7 @@ claim!(
 );
 
 fn makes_one_without_irqchip() -> Outcome {
-    makes_one(Irqchip::User)
+    makes_one(Controllers::User)
 }
 claim!(
     makes_one_without_irqchip,
@@ -59,9 +59,9 @@ claim!(
 );
 
 #[track_caller]
-fn makes_one(irqchip: Irqchip) -> Outcome {
+fn makes_one(controllers: Controllers) -> Outcome {
     for boot in [0, 1, 5] {
-        let vm = irqchip.vm()?;
+        let vm = controllers.vm()?;
         succeeds(vm.value(KVM_SET_BOOT_CPU_ID, boot))?;
         equal(bootstrap_processors(&vm, &[5, 0, 1, 2])?, vec![boot])?;
     }
@@ -81,7 +81,9 @@ claim!(
 );
 
 fn defaults_to_vcpu_zero() -> Outcome {
-    each(Irqchip::WITH_LAPIC, |irqchip| equal(bootstrap_processors(&irqchip.vm()?, &[2, 1, 0])?, vec![0]))
+    each(Controllers::WITH_LAPIC, |controllers| {
+        equal(bootstrap_processors(&controllers.vm()?, &[2, 1, 0])?, vec![0])
+    })
 }
 claim!(
     defaults_to_vcpu_zero,
@@ -92,7 +94,7 @@ claim!(
 );
 
 fn may_name_a_vcpu_that_never_comes() -> Outcome {
-    let vm = Irqchip::Split.vm()?;
+    let vm = Controllers::Split.vm()?;
     succeeds(vm.value(KVM_SET_BOOT_CPU_ID, 7))?;
     equal(bootstrap_processors(&vm, &[0, 1])?, vec![])
 }
@@ -105,7 +107,7 @@ claim!(
 );
 
 fn may_be_set_again() -> Outcome {
-    let vm = Irqchip::Split.vm()?;
+    let vm = Controllers::Split.vm()?;
     in_order(&vm, &[(BootCpuId(3), Works), (BootCpuId(0), Works), (BootCpuId(1), Works)])?;
     equal(bootstrap_processors(&vm, &[0, 1, 3])?, vec![1])
 }
@@ -118,7 +120,7 @@ claim!(
 );
 
 fn does_not_follow_a_vcpu() -> Outcome {
-    let vm = Irqchip::Split.vm()?;
+    let vm = Controllers::Split.vm()?;
     let steps = [(Step::Vcpu(0), Works), (BootCpuId(1), Fails(EBUSY)), (BootCpuId(0), Fails(EBUSY))];
     in_order(&vm, &steps)?;
     equal(bootstrap_processors(&vm, &[1, 2])?, vec![])

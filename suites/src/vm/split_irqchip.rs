@@ -6,10 +6,10 @@ use harness::kvm::{
 };
 use harness::{Outcome, claim, each, fails, succeeds};
 
-use super::irqchip::Irqchip as Controllers;
 use super::step::Answer::{Fails, Works};
 use super::step::Step::{Enable, Irqchip, Pit, Pit2, Vcpu};
 use super::step::{Step, in_order};
+use harness::Controllers;
 
 /// The most routes that can be kept for IOAPIC pins, which is the most that a VM can have: KVM_MAX_IRQ_ROUTES.
 const MOST_PINS: u64 = 4096;

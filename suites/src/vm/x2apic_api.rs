@@ -6,8 +6,8 @@ use harness::kvm::{
 use harness::{Outcome, claim, each, equal, fails, succeeds};
 
 use super::bits;
-use super::irqchip::Irqchip;
 use super::step::{at_any_time, in_order};
+use harness::Controllers;
 
 const USE_32BIT_IDS: u64 = abi::KVM_X2APIC_API_USE_32BIT_IDS as u64;
 const DISABLE_BROADCAST_QUIRK: u64 = abi::KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK as u64;
@@ -39,7 +39,7 @@ fn msi(high: u32) -> abi::kvm_msi {
 }
 
 fn makes_msis_look_at_the_upper_address() -> Outcome {
-    let vm = Irqchip::Kernel.vm()?;
+    let vm = Controllers::Kernel.vm()?;
     let _vcpu = vm.create_vcpu(0)?;
     each([0, 1, 0xff], |high| succeeds(vm.write(KVM_SIGNAL_MSI, &msi(*high))).map(drop))?;
     equal(vm.enable_cap(KVM_CAP_X2APIC_API, [USE_32BIT_IDS, 0, 0, 0])?, 0)?;

@@ -5,10 +5,10 @@ use harness::kvm::{
 };
 use harness::{Outcome, claim, each, equal};
 
-use super::irqchip;
 use super::step::Answer::{Fails, Works};
 use super::step::Step::{self, Irqchip, Vcpu};
 use super::step::in_order;
+use harness::Controllers;
 
 /// The longest cycle with which the longest timer that a local APIC can be set to still fits into 64 bits of nanoseconds.
 const LONGEST: u64 = u64::MAX / (u32::MAX as u64 * 128);
@@ -39,7 +39,7 @@ claim!(
 );
 
 fn is_early() -> Outcome {
-    each(irqchip::Irqchip::WITH_LAPIC, |irqchip| {
+    each(Controllers::WITH_LAPIC, |irqchip| {
         let steps = [(cycle(40), Works), (cycle(10), Works), (Vcpu(0), Works), (cycle(40), Fails(EINVAL))];
         in_order(&irqchip.vm()?, &steps)
     })
@@ -70,7 +70,7 @@ claim!(
 );
 
 fn is_told_of_the_vm(kvm: Kvm) -> Outcome {
-    let vm = irqchip::Irqchip::Split.vm()?;
+    let vm = Controllers::Split.vm()?;
     in_order(&vm, &[(cycle(40), Works)])?;
     equal(vm.check_extension(KVM_CAP_X86_APIC_BUS_CYCLES_NS)?, 40)?;
     equal(kvm.check_extension(KVM_CAP_X86_APIC_BUS_CYCLES_NS)?, 1)

@@ -89,21 +89,10 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::Claim;
     use crate::runner::blank;
-    use crate::{Body, Claim};
 
-    static CLAIM: Claim = Claim {
-        module: "x::m",
-        function: "stands",
-        sentence: "it holds",
-        sources: &[],
-        needs: &[],
-        body: never,
-    };
-
-    fn never() -> Box<dyn Body> {
-        unreachable!("this claim is not tried")
-    }
+    static CLAIM: Claim = Claim::planted("x::m", "stands");
 
     fn run(verdicts: &[Verdict]) -> Run {
         let entries = verdicts.iter().map(|verdict| blank(&CLAIM, *verdict)).collect();

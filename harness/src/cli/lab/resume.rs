@@ -117,21 +117,9 @@ mod tests {
     use reports::{Cpu, JOURNAL, Journal};
 
     use super::*;
-    use crate::Body;
     use crate::runner::blank;
 
-    static CLAIM: Claim = Claim {
-        module: "x::m",
-        function: "stands",
-        sentence: "it holds",
-        sources: &[],
-        needs: &[],
-        body: never,
-    };
-
-    fn never() -> Box<dyn Body> {
-        unreachable!("this claim is not tried")
-    }
+    static CLAIM: Claim = Claim::planted("x::m", "stands");
 
     fn host(release: &str) -> Host {
         Host {

@@ -4,17 +4,9 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use super::*;
-use crate::body::Body;
 
-static CLAIMS: [Claim; 3] = [claim("first"), claim("killer"), claim("last")];
-
-const fn claim(function: &'static str) -> Claim {
-    Claim { module: "x::a", function, sentence: "it holds", sources: &[], needs: &[], body: never }
-}
-
-fn never() -> Box<dyn Body> {
-    unreachable!("these claims are not tried")
-}
+static CLAIMS: [Claim; 3] =
+    [Claim::planted("x::a", "first"), Claim::planted("x::a", "killer"), Claim::planted("x::a", "last")];
 
 /// Machines by their scripts, and the claims that each was ordered to try.
 struct Scripts {

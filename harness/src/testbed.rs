@@ -1,7 +1,7 @@
 //! Where generated cases are run: a VM and a vCPU that a case sets back and does not make. Pages of RAM are laid again where they
 //! differ, and registers where a case can have touched them.
 //!
-//! A stage on which anything but the usual happened is not used again.
+//! A testbed on which anything but the usual happened is not used again.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use std::sync::Arc;
 use guests::{Image, MMIO_HOLE, Memory as Compared, RAM, TRAP, strategies::WINDOW};
 
 use crate::kvm::{
-    Argument, Descriptor, EINTR, Exit, Guarded, KVM_CAP_DIRTY_LOG_RING, KVM_CAP_SPLIT_IRQCHIP, KVM_GET_REGS,
-    KVM_GET_SREGS, KVM_RUN, KVM_SET_REGS, KVM_SET_USER_MEMORY_REGION, Kvm, Memory, Vcpu, Vm, abi,
+    Argument, Descriptor, EINTR, Exit, Guarded, KVM_CAP_DIRTY_LOG_RING, KVM_GET_REGS, KVM_GET_SREGS, KVM_RUN,
+    KVM_SET_REGS, KVM_SET_USER_MEMORY_REGION, Kvm, Memory, Vcpu, Vm, abi,
 };
 use crate::state::State;
-use crate::{Outcome, Stop, entry};
+use crate::{Controllers, Outcome, Stop, entry};
 
 /// The size of a page, in bytes.
 pub(crate) const PAGE: usize = 4096;
@@ -21,18 +21,6 @@ pub(crate) const PAGE: usize = 4096;
 pub(crate) const RING_PAGES: usize = 4;
 /// The slot of the window.
 const WINDOW_SLOT: u32 = 100;
-
-/// Who has the interrupt controllers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Controllers {
-    /// User space has all of them, or there are none.
-    #[default]
-    User,
-    /// The kernel has the local APIC, and user space the rest.
-    Split,
-    /// The kernel has all of them.
-    Kernel,
-}
 
 /// One memory slot of RAM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +33,7 @@ pub struct Slot {
     pub flags: u32,
 }
 
-/// What a stage is made of.
+/// What a testbed is made of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Setting {
     /// Whether there is RAM where the window of a program for MMIO is.
@@ -60,7 +48,7 @@ pub struct Setting {
 
 /// A VM and a vCPU on which one case after the other is run.
 #[derive(Debug)]
-pub struct Stage {
+pub struct Testbed {
     setting: Setting,
     /// Each slot's first address and memory, ascending.
     ram: Vec<(usize, Arc<Memory>)>,
@@ -88,26 +76,26 @@ struct Touched {
 }
 
 thread_local! {
-    /// The stages that this process has, and that nobody plays on.
-    static FREE: RefCell<Vec<Stage>> = const { RefCell::new(Vec::new()) };
+    /// The testbeds that this process has, and that nobody uses.
+    static FREE: RefCell<Vec<Testbed>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Closes the stages that are left.
+/// Closes the testbeds that are left.
 pub(crate) fn close() {
     FREE.with(|free| free.borrow_mut().clear());
 }
 
-impl Stage {
-    /// A free stage of this setting, or a new one, with the image laid out and its state entered.
+impl Testbed {
+    /// A free testbed of this setting, or a new one, with the image laid out and its state entered.
     pub fn with(setting: &Setting, image: &Image) -> Result<Self, Stop> {
         let free = FREE.with(|free| {
             let mut free = free.borrow_mut();
-            let at = free.iter().position(|stage| stage.setting == *setting)?;
+            let at = free.iter().position(|testbed| testbed.setting == *setting)?;
             Some(free.swap_remove(at))
         });
-        let mut stage = free.map_or_else(|| Self::new(setting, image), Ok)?;
-        stage.lay(image)?;
-        Ok(stage)
+        let mut testbed = free.map_or_else(|| Self::new(setting, image), Ok)?;
+        testbed.lay(image)?;
+        Ok(testbed)
     }
 
     /// Leaves it to the next case. A layout of slots is one case's own, and so is more RAM than images have: a hypervisor's.
@@ -117,18 +105,14 @@ impl Stage {
         }
     }
 
-    /// A new stage, with room for the image and nothing of it.
+    /// A new testbed, with room for the image and nothing of it.
     pub fn new(setting: &Setting, image: &Image) -> Result<Self, Stop> {
         let kvm = Kvm::open()?;
         let vm = kvm.create_vm(0)?;
         if setting.ring {
             vm.enable_cap(KVM_CAP_DIRTY_LOG_RING, [(RING_PAGES * PAGE) as u64, 0, 0, 0])?;
         }
-        match setting.controllers {
-            Controllers::User => {}
-            Controllers::Split => drop(vm.enable_cap(KVM_CAP_SPLIT_IRQCHIP, [24, 0, 0, 0])?),
-            Controllers::Kernel => vm.create_irqchip()?,
-        }
+        setting.controllers.bring(&vm)?;
         let size = usize::try_from(image.size).unwrap_or(0);
         let whole = [Slot { first: 0, pages: size / PAGE, flags: 0 }];
         let slots = if setting.slots.is_empty() { &whole[..] } else { &setting.slots };
@@ -253,7 +237,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Takes RAM and window of another stage, as they are, for its own: what was laid stays known as it is there.
+    /// Takes RAM and window of another testbed, as they are, for its own: what was laid stays known as it is there.
     pub fn take_memory(&mut self, from: &Self) -> Outcome {
         self.write(0, &from.read()?)?;
         self.held = from.held.clone();
