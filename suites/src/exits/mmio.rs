@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use guests::iced_x86::code_asm::{
-    al, ax, byte_ptr, dword_ptr, eax, ebx, qword_ptr, rax, rbx, word_ptr, xmm0, xmmword_ptr,
+    al, ax, byte_ptr, cl, dword_ptr, eax, ebx, qword_ptr, rax, rbx, word_ptr, xmm0, xmmword_ptr,
 };
 use guests::{MMIO_HOLE, Mode};
 use harness::kvm::{Descriptor, Exit, KVM_CAP_IMMEDIATE_EXIT, KVM_CAP_READONLY_MEM, KVM_NMI, Memory, abi};
@@ -114,35 +114,44 @@ claim!(
     [Api(MMIO)],
 );
 
-/// By the time that a handler's first instruction leaves, nothing is under delivery any more.
-fn the_first_access_of_a_handler_is_told(value: u64, offset: u16, width: u8) -> Outcome {
+/// Once a handler runs, nothing is under delivery any more, whatever is left of it where a processor notes what is.
+fn the_first_access_of_a_handler_is_told() -> Outcome {
+    // One that the guest takes by itself, one that KVM gives it, and one that comes from outside.
+    const DE: u8 = 0;
     const UD: u8 = 6;
     const NMI: u8 = 2;
-    let Access { address, length } = Access::of(offset % 0xff8, width);
-    each([UD, NMI], |&vector| {
-        let mut stage = Stage::of(Mode::Long, |a| if vector == UD { a.ud2() } else { a.hlt() })?;
-        stage.catch_exceptions()?;
-        stage.handle(vector, |a| {
-            match length {
-                1 => a.mov(byte_ptr(rbx), al)?,
-                2 => a.mov(word_ptr(rbx), ax)?,
-                4 => a.mov(dword_ptr(rbx), eax)?,
-                _ => a.mov(qword_ptr(rbx), rax)?,
+    const VALUE: u64 = 0x1122_3344_5566_7788;
+    let told = Exit::Mmio { write: true, address: PAGE, data: VALUE.to_le_bytes().to_vec() };
+    each([DE, UD, NMI], |&vector| {
+        let mut stage = Stage::of(Mode::Long, |a| match vector {
+            DE => a.div(cl),
+            UD => a.ud2(),
+            _ => {
+                let mut here = a.create_label();
+                a.set_label(&mut here)?;
+                a.jmp(here)
             }
-            a.hlt()
         })?;
-        stage.enter_with(|regs| (regs.rax, regs.rbx) = (value, address))?;
-        if vector == NMI {
-            stage.vcpu.value(KVM_NMI, 0)?;
+        stage.catch_exceptions()?;
+        let instructions = stage.handle(vector, |a| {
+            a.mov(qword_ptr(rbx), rax)?;
+            a.iretq()
+        })?;
+        stage.enter_with(|regs| (regs.rax, regs.rbx, regs.rcx) = (VALUE, PAGE, 0))?;
+        // At first the way to the handler is not mapped yet, which leaves in between.
+        for _ in 0..3 {
+            if vector == NMI {
+                stage.vcpu.value(KVM_NMI, 0)?;
+            }
+            equal(&stage.run()?, &told)?;
         }
-        let data = value.to_le_bytes()[..length].to_vec();
-        equal(stage.run()?, Exit::Mmio { write: true, address, data })?;
-        equal(stage.run()?, Exit::Hlt)
+        stage.interrupt(Interruption::ImmediateExit)?;
+        equal(stage.registers()?.rip, instructions[1])
     })
 }
 claim!(
     the_first_access_of_a_handler_is_told,
-    "The first instruction of the handler of an injected #UD or NMI that stores to an address without a slot leaves KVM_EXIT_MMIO",
+    "The first instruction of the handler of a #DE, #UD or NMI leaves KVM_EXIT_MMIO where it stores to an address without a slot",
     [Api(MMIO), Manual("AMD APM volume 2, 15.7.2 Intercepts During IDT Interrupt Delivery (EXITINTINFO.V)")],
 );
 

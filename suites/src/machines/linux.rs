@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use harness::lab::{GuestKernel, initramfs};
 use harness::{Broken, HostFault, Outcome, Stop, claim, equal};
+use vmm::accel::CpuError;
 use vmm::boot::{Boot, Entry, File, load};
-use vmm::{Builder, Disk, End, IrqChip, Limit, Machine, accel, machine_class};
+use vmm::{Builder, Disk, End, IrqChip, Limit, Machine, MachineError, accel, machine_class};
 
 use super::guest_init::{MODULES, NAME, SAYS};
 
@@ -84,7 +85,8 @@ fn boots(irqchip: IrqChip, entry: Entry) -> Outcome {
             return equal(seen, format!("PoweredOff, said \"{expected}\""));
         }
         Err(error) => {
-            return equal(format!("cannot {error}; its last words: {}", told()), "PoweredOff".to_owned());
+            return equal(stopped(&error), "PoweredOff".to_owned())
+                .map_err(|stop| stop.during(format!("{error}; its last words: {}", told())));
         }
     }
     let mut after = vec![0; DISK];
@@ -123,6 +125,16 @@ fn boot(guest: &GuestKernel, entry: Entry) -> Result<Boot, Stop> {
         append: format!("{COMMAND_LINE} -- {NAME}"),
         entry,
     })
+}
+
+/// Why the machine stopped, without what is another each time.
+fn stopped(error: &MachineError) -> String {
+    match error {
+        MachineError::Cpu { source: CpuError::Unhandled { exit, .. }, .. } => {
+            exit.split(" and data").next().unwrap_or_default().to_owned()
+        }
+        other => format!("cannot {other}"),
+    }
 }
 
 /// What the machine cannot do says nothing of KVM.
