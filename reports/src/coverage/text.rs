@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Coverage, Kind};
+use super::{Coverage, Kind, State};
 use crate::outline::counted;
 
 impl Coverage<'_> {
@@ -34,6 +34,13 @@ impl Coverage<'_> {
             writeln!(out, "{}", line.trim_end())?;
         }
         let sweeps = counted(self.sweeps(), "sweep");
-        writeln!(out, "  {sweeps} over everything counted apart; assay list --untried names what is left")
+        writeln!(out, "  {sweeps} over everything counted apart; assay list --untried names what is left")?;
+        // What nobody can see is written by hand, and a kernel may know better.
+        for thing in self.things().into_iter().filter(|thing| thing.state == State::Tried) {
+            if let Some(why) = thing.out_of_reach {
+                writeln!(out, "  {} was seen, which the data hold out of reach: {why}", thing.name)?;
+            }
+        }
+        Ok(())
     }
 }
