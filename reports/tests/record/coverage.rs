@@ -127,6 +127,15 @@ fn the_table_is_at_the_end_of_a_run() {
 }
 
 #[test]
+fn what_the_data_hold_out_of_reach_and_a_claim_saw_is_told() {
+    let exits = BTreeMap::from([("KVM_EXIT_TDX".to_owned(), Exits { times: 1, fastest_ns: None })]);
+    let seen = run(vec![claim("a::runs", Verdict::Pass, Answers { exits, ..Answers::default() })]);
+    let text = rendered("text", &seen);
+    assert!(text.contains("KVM_EXIT_TDX was seen, which the data hold out of reach: needs TDX"), "{text}");
+    assert!(!rendered("text", &recorded()).contains("was seen, which"));
+}
+
+#[test]
 fn an_older_record_has_no_table() {
     let mut json = serde_json::to_value(recorded()).unwrap();
     for entry in json["claims"].as_array_mut().unwrap() {
