@@ -13,7 +13,7 @@ use crate::kvm::{
     KVM_SET_REGS, KVM_SET_USER_MEMORY_REGION, Kvm, Memory, Vcpu, Vm, abi,
 };
 use crate::state::State;
-use crate::{Controllers, Outcome, Stop, entry};
+use crate::{Controllers, HostFault, Outcome, Stop, entry};
 
 /// The size of a page, in bytes.
 pub(crate) const PAGE: usize = 4096;
@@ -86,11 +86,13 @@ pub(crate) fn close() {
 }
 
 impl Testbed {
-    /// A free testbed of this setting, or a new one, with the image laid out and its state entered.
+    /// A free testbed of this setting with RAM for the image, or a new one, with the image laid out and its state entered.
     pub fn with(setting: &Setting, image: &Image) -> Result<Self, Stop> {
         let free = FREE.with(|free| {
             let mut free = free.borrow_mut();
-            let at = free.iter().position(|testbed| testbed.setting == *setting)?;
+            let fits =
+                |testbed: &Self| testbed.setting == *setting && testbed.held.0.len() as u64 == image.size;
+            let at = free.iter().position(fits)?;
             Some(free.swap_remove(at))
         });
         let mut testbed = free.map_or_else(|| Self::new(setting, image), Ok)?;
@@ -149,6 +151,11 @@ impl Testbed {
 
     /// Lays the image out and enters its state: afterwards nothing tells of what was there before.
     pub fn lay(&mut self, image: &Image) -> Outcome {
+        let (room, size) = (self.held.0.len(), image.size);
+        if room as u64 != size {
+            let why = format!("cannot lay an image of {size} bytes into {room} bytes of RAM");
+            return Err(Stop::HostFault(HostFault(why)));
+        }
         let mut wanted = std::mem::take(&mut self.spare);
         image.ram_into(&mut wanted);
         for (index, page) in wanted.chunks(PAGE).enumerate() {

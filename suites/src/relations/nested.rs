@@ -76,8 +76,6 @@ fn state_travels(program: Operands, mode: Ring0, cut: Cut, luggage: Luggage) -> 
     if luggage.special == Special::Page {
         luggage.special = Special::Sregs;
     }
-    // Before its first exit the hypervisor has not come to its guest: what travels then is no guest of a guest.
-    let cut = Cut(cut.0.max(1));
     let (seen, has_travelled) = travelling_as_guest_of_a_guest(&ready.image, cut, luggage)?;
     if !has_travelled {
         return Ok(());
