@@ -246,13 +246,16 @@ fn a_keyboard_is_enough() {
 
 #[rstest]
 fn it_fits_a_phone(#[values(390, 1280)] width: u32) {
-    let (old, new) = (before(), fixture::run());
-    let html = side_by_side(&[("6.1.0-1-cloud-amd64", &old), ("6.12.48-cloud-amd64", &new)]);
+    let names: Vec<_> = (0..9).map(|minor| format!("6.{minor}.0-1-cloud-amd64")).collect();
+    let run = coverage::recorded();
+    let html = side_by_side(&names.iter().map(|name| (name.as_str(), &run)).collect::<Vec<_>>());
     let Some(mut page) = Page::open(&html, "") else { return };
     page.show(width, false);
     page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })");
     let fits = "document.documentElement.scrollWidth <= innerWidth";
     assert_eq!(page.evaluate(fits), true, "something stands beyond the edge");
+    let narrowest = "Math.min(...[...document.querySelectorAll('.tried tbody th, .area tbody th')].map((e) => e.clientWidth)) > 100";
+    assert_eq!(page.evaluate(narrowest), true, "a row's name is squeezed");
     page.closes_quietly();
 }
 
