@@ -11,7 +11,7 @@ use crate::irq::Chips;
 use crate::machine::Parts;
 use crate::{
     Bus, CpuModel, Device, DeviceClass, Disk, IrqChip, ItemsError, Machine, MemoryError, Ram, Region,
-    RegionError, Wires, device_class, device_classes,
+    RegionError, Space, Wires, device_class, device_classes,
 };
 
 /// Why a machine cannot be built.
@@ -32,6 +32,12 @@ pub enum BuildError {
     /// There is no such device model.
     #[error("make a device \"{name}\": there is {}", names())]
     NoDevice {
+        /// What was asked for.
+        name: String,
+    },
+    /// There is no device left on the PCI bus.
+    #[error("add another {name}: the PCI bus has 32 devices")]
+    NoFunction {
         /// What was asked for.
         name: String,
     },
@@ -58,7 +64,13 @@ pub struct Builder {
     has_timer: bool,
     has_acpi: bool,
     virtio: Vec<Slot>,
+    /// The next device of the PCI bus that is free.
+    next_device: u8,
 }
+
+/// The devices of the PCI bus before this one are the board's own.
+const FIRST_DEVICE: u8 = 2;
+const DEVICES: u8 = 32;
 
 impl Builder {
     /// A machine with so many bytes of RAM and one vCPU, and nothing on its bus.
@@ -85,6 +97,7 @@ impl Builder {
             has_timer: false,
             has_acpi: false,
             virtio: Vec::new(),
+            next_device: FIRST_DEVICE,
         })
     }
 
@@ -178,9 +191,23 @@ impl Builder {
         self.virtio("virtio-blk")
     }
 
-    fn put(self, class: &DeviceClass, called: &str, regions: &[Region]) -> Result<Self, BuildError> {
+    fn put(mut self, class: &DeviceClass, called: &str, regions: &[Region]) -> Result<Self, BuildError> {
+        let mut placed = regions.to_vec();
+        for region in placed.iter_mut().filter(|region| **region == Region::ANY_FUNCTION) {
+            *region = Region::function(self.free_device(called)?, 0);
+        }
         let device = (class.make)(&self.wires);
-        self.device(called, device, regions)
+        self.device(called, device, &placed)
+    }
+
+    /// The next device of the PCI bus that is free.
+    fn free_device(&mut self, name: &str) -> Result<u8, BuildError> {
+        let device = self.next_device;
+        if device >= DEVICES {
+            return Err(BuildError::NoFunction { name: name.to_owned() });
+        }
+        self.next_device += 1;
+        Ok(device)
     }
 
     /// What its devices reach outside with.
@@ -192,7 +219,8 @@ impl Builder {
     pub fn build(mut self) -> Result<Machine, BuildError> {
         self.wires.map.listen(self.hypervisor.listener(&self.wires.ram))?;
         let count = self.wires.cpus;
-        let acpi = self.has_acpi.then(|| Tables::of(Described { cpus: count, virtio: self.virtio }));
+        let has_pci = self.wires.map.find(Space::Configuration, 0).is_ok();
+        let acpi = self.has_acpi.then(|| Tables::of(Described { cpus: count, virtio: self.virtio, has_pci }));
         if let Some(tables) = &acpi {
             tables.offer(&self.wires.items)?;
         }

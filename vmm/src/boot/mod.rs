@@ -6,6 +6,7 @@ mod entry;
 mod kernel;
 mod linux;
 mod multiboot;
+pub(crate) mod pci;
 mod pvh;
 
 pub use e820::{MemoryRange, memory_map};

@@ -200,7 +200,7 @@ mod tests {
 
     #[rstest]
     #[case::as_the_model_says("com1", None, Ok((0x280, 8, 1)))]
-    #[case::as_it_is_asked_for("isa-debug-exit", Some(2), Ok((0x280, 2, usize::MAX)))]
+    #[case::as_it_is_asked_for("isa-debug-exit", Some(2), Ok((0x280, 2, u32::MAX)))]
     #[case::two_pieces(
         "i8254",
         None,
@@ -214,7 +214,7 @@ mod tests {
     fn a_device_is_moved_as_it_is(
         #[case] name: &str,
         #[case] size: Option<u16>,
-        #[case] expected: Result<(u64, u64, usize), &str>,
+        #[case] expected: Result<(u64, u64, u32), &str>,
     ) {
         let region = moved(name, 0x280, size).map(|region| (region.first, region.length(), region.widest));
         assert_eq!(region, expected.map_err(str::to_owned));

@@ -76,6 +76,21 @@ impl Board {
         assert_eq!(self.bus.write(Space::Ports, port.into(), &[byte]), Access::Done);
     }
 
+    /// Reads four bytes of the configuration space of a function of the first bus, as a processor does.
+    pub(crate) fn config(&self, function: u32, register: u32) -> u32 {
+        self.bus.write(Space::Ports, 0xcf8, &(1 << 31 | function << 8 | register).to_le_bytes());
+        let mut bytes = [0; 4];
+        self.bus.read(Space::Ports, 0xcfc, &mut bytes);
+        u32::from_le_bytes(bytes)
+    }
+
+    /// Writes to it.
+    pub(crate) fn set_config(&self, function: u32, register: u32, bytes: &[u8]) {
+        let address = 1 << 31 | function << 8 | register & !3;
+        self.bus.write(Space::Ports, 0xcf8, &address.to_le_bytes());
+        self.bus.write(Space::Ports, 0xcfc + u64::from(register & 3), bytes);
+    }
+
     pub(crate) fn readl(&self, address: u64) -> u32 {
         let mut bytes = [0; 4];
         self.bus.read(Space::Memory, address, &mut bytes);
