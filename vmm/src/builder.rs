@@ -51,7 +51,9 @@ pub enum BuildError {
 
 fn names() -> String {
     let devices = device_classes().into_iter().map(|class| class.name);
-    devices.chain(virtio::model_classes().into_iter().map(|class| class.name)).collect::<Vec<_>>().join(", ")
+    let virtio = virtio::model_classes().into_iter().map(|class| class.name);
+    let pci = virtio.clone().map(|name| format!("{name}{ON_PCI}"));
+    devices.chain(virtio).map(str::to_owned).chain(pci).collect::<Vec<_>>().join(", ")
 }
 
 /// A machine in the making: RAM, a bus that devices are put on, and how many vCPUs there will be.
@@ -70,6 +72,8 @@ pub struct Builder {
 
 /// The devices of the PCI bus before this one are the board's own.
 const FIRST_DEVICE: u8 = 2;
+/// What the name of a virtio device ends with that is a function of the PCI bus, and not one with registers in memory.
+pub(crate) const ON_PCI: &str = "-pci";
 const DEVICES: u8 = 32;
 
 impl Builder {
@@ -165,6 +169,9 @@ impl Builder {
         if virtio::model_class(name).is_some() {
             return self.virtio(name);
         }
+        if let Some(model) = name.strip_suffix(ON_PCI).filter(|model| virtio::model_class(model).is_some()) {
+            return self.virtio_pci(model);
+        }
         let class = class(name)?;
         self.put(class, name, class.regions)
     }
@@ -183,6 +190,15 @@ impl Builder {
         self.virtio.push(slot);
         let (device, region) = virtio::in_slot((class.make)(&self.wires), slot, &self.wires);
         self.device(&format!("{name}@{number}"), device, &[region])
+    }
+
+    /// Adds a virtio device of the model that is called `name` as a function of the PCI bus.
+    pub fn virtio_pci(mut self, name: &str) -> Result<Self, BuildError> {
+        let class =
+            virtio::model_class(name).ok_or_else(|| BuildError::NoDevice { name: name.to_owned() })?;
+        let number = self.free_device(name)?;
+        let (device, region) = virtio::on_bus((class.make)(&self.wires), number, &self.wires);
+        self.device(&format!("{name}{ON_PCI}@{number}"), device, &[region])
     }
 
     /// Adds a disk as a virtio device.

@@ -46,7 +46,7 @@ fn layout() -> Layout {
         vendor: 0x1b36,
         device: 0x0005,
         revision: 0,
-        class: 0xff_00_00,
+        class: 0x00_ff_00,
         subsystem: (0x1af4, 0x1100),
     };
     Layout::new(identity, command::PORTS | command::MEMORY)

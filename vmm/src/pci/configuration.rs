@@ -217,7 +217,7 @@ impl Configuration {
         let bars = (0..self.layout.bars.len()).filter_map(|number| {
             let region = self.decoded(number)?;
             let shows = Shows::Own { region: first + number, offset: 0 };
-            Some(Window { region, shows, priority: DECODED })
+            Some(Window { region: region.by(4), shows, priority: DECODED })
         });
         bars.collect()
     }
