@@ -6,12 +6,13 @@ use thiserror::Error;
 
 use crate::accel::{AccelError, Hypervisor, InAccel};
 use crate::acpi::{Described, Tables};
+use crate::boot::{BootFrom, firmware};
 use crate::devices::virtio::{self, SLOTS, Slot};
 use crate::irq::Chips;
 use crate::machine::Parts;
 use crate::{
     Bus, CpuModel, Device, DeviceClass, Disk, IrqChip, ItemsError, Machine, MemoryError, Ram, Region,
-    RegionError, Space, Wires, device_class, device_classes,
+    RegionError, Space, Target, Wires, device_class, device_classes,
 };
 
 /// Why a machine cannot be built.
@@ -68,6 +69,7 @@ pub struct Builder {
     virtio: Vec<Slot>,
     /// The next device of the PCI bus that is free.
     next_device: u8,
+    boots_from: BootFrom,
 }
 
 /// The devices of the PCI bus before this one are the board's own.
@@ -102,12 +104,29 @@ impl Builder {
             has_acpi: false,
             virtio: Vec::new(),
             next_device: FIRST_DEVICE,
+            boots_from: BootFrom::default(),
         })
     }
 
     /// Lets its vCPUs be of this model.
     pub fn processor(mut self, model: CpuModel) -> Self {
         self.hypervisor.processor(model);
+        self
+    }
+
+    /// Has firmware in a ROM that ends at 4 GiB, where processors begin: before the devices of its class are put on the bus.
+    pub fn firmware(self, image: &[u8]) -> Result<Self, BuildError> {
+        self.wires.ram.burn(image)?;
+        let size = self.wires.ram.rom_size();
+        let region = Region::memory((1 << 32) - size, u32::MAX.into());
+        let target = Target::Ram { block: self.wires.ram.blocks().len(), offset: 0, writable: false };
+        self.wires.map.add("ROM", 0, &[(region, target)])?;
+        Ok(self)
+    }
+
+    /// Has firmware look there first for something to boot.
+    pub fn boots_from(mut self, first: BootFrom) -> Self {
+        self.boots_from = first;
         self
     }
 
@@ -237,6 +256,9 @@ impl Builder {
         let count = self.wires.cpus;
         let has_pci = self.wires.map.find(Space::Configuration, 0).is_ok();
         let acpi = self.has_acpi.then(|| Tables::of(Described { cpus: count, virtio: self.virtio, has_pci }));
+        if self.wires.ram.rom_size() > 0 {
+            firmware::offer(&self.wires, self.boots_from)?;
+        }
         if let Some(tables) = &acpi {
             tables.offer(&self.wires.items)?;
         }

@@ -12,7 +12,7 @@ use crate::devices::fw_cfg::Items;
 use crate::irq::{Chips, Interrupts};
 use crate::map::Map;
 use crate::pci::Pins;
-use crate::{Console, Disks, Entropy, Power, Ram, Region, Window};
+use crate::{Console, Disks, Drives, Entropy, Power, Ram, Region, Window};
 
 /// Every device model that is linked in, in no order; [`device_classes`] sorts them.
 #[linkme::distributed_slice]
@@ -42,6 +42,8 @@ pub struct Wires {
     pub hvc: Console,
     /// The disks that no device has yet.
     pub disks: Disks,
+    /// What is in the drives at the IDE channels.
+    pub drives: Drives,
     /// Where it has random bytes from.
     pub entropy: Entropy,
     /// Where it ends the machine.
@@ -72,6 +74,7 @@ impl Wires {
             serial: Default::default(),
             hvc: Console::default(),
             disks: Disks::default(),
+            drives: Drives::default(),
             entropy: Entropy::of(&clock),
             power: Power::default(),
             chips: Arc::new(Chips::new(cpus, clock.clone())),

@@ -55,7 +55,7 @@ pub use console::Console;
 pub use device::{Access, DEVICES, Device, DeviceClass, StateError, Wires, device_class, device_classes};
 pub use devices::fw_cfg::{Items, ItemsError};
 pub use devices::virtio;
-pub use disk::{Disk, DiskError, Disks};
+pub use disk::{Disk, DiskError, Disks, Drives, Media};
 pub use entropy::Entropy;
 pub use irq::IrqChip;
 pub use machine::{MACHINES, Machine, MachineClass, MachineError, Stop, machine_class, machine_classes};

@@ -3,6 +3,7 @@
 pub(crate) mod fw_cfg;
 mod i440fx;
 mod i8042;
+mod i8237;
 mod i8254;
 pub(crate) mod i8259;
 pub(crate) mod ioapic;
@@ -15,6 +16,7 @@ mod pci_testdev;
 pub(crate) mod piix3;
 pub(crate) mod piix3_reset;
 pub(crate) mod piix4_pm;
+mod piix_ide;
 mod port80;
 mod port92;
 mod pvpanic;
