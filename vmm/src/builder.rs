@@ -6,12 +6,13 @@ use thiserror::Error;
 
 use crate::accel::{AccelError, Hypervisor, InAccel};
 use crate::acpi::{Described, Tables};
+use crate::boot::{BootFrom, firmware};
 use crate::devices::virtio::{self, SLOTS, Slot};
 use crate::irq::Chips;
 use crate::machine::Parts;
 use crate::{
     Bus, CpuModel, Device, DeviceClass, Disk, IrqChip, ItemsError, Machine, MemoryError, Ram, Region,
-    RegionError, Wires, device_class, device_classes,
+    RegionError, Space, Target, Wires, device_class, device_classes,
 };
 
 /// Why a machine cannot be built.
@@ -35,6 +36,12 @@ pub enum BuildError {
         /// What was asked for.
         name: String,
     },
+    /// There is no device left on the PCI bus.
+    #[error("add another {name}: the PCI bus has 32 devices")]
+    NoFunction {
+        /// What was asked for.
+        name: String,
+    },
     /// There is no slot left for another virtio device.
     #[error("add another {name}: there may be {} virtio devices", SLOTS.len())]
     NoSlot {
@@ -45,7 +52,9 @@ pub enum BuildError {
 
 fn names() -> String {
     let devices = device_classes().into_iter().map(|class| class.name);
-    devices.chain(virtio::model_classes().into_iter().map(|class| class.name)).collect::<Vec<_>>().join(", ")
+    let virtio = virtio::model_classes().into_iter().map(|class| class.name);
+    let pci = virtio.clone().map(|name| format!("{name}{ON_PCI}"));
+    devices.chain(virtio).map(str::to_owned).chain(pci).collect::<Vec<_>>().join(", ")
 }
 
 /// A machine in the making: RAM, a bus that devices are put on, and how many vCPUs there will be.
@@ -58,7 +67,16 @@ pub struct Builder {
     has_timer: bool,
     has_acpi: bool,
     virtio: Vec<Slot>,
+    /// The next device of the PCI bus that is free.
+    next_device: u8,
+    boots_from: BootFrom,
 }
+
+/// The devices of the PCI bus before this one are the board's own.
+const FIRST_DEVICE: u8 = 2;
+/// What the name of a virtio device ends with that is a function of the PCI bus, and not one with registers in memory.
+pub(crate) const ON_PCI: &str = "-pci";
+const DEVICES: u8 = 32;
 
 impl Builder {
     /// A machine with so many bytes of RAM and one vCPU, and nothing on its bus.
@@ -85,12 +103,30 @@ impl Builder {
             has_timer: false,
             has_acpi: false,
             virtio: Vec::new(),
+            next_device: FIRST_DEVICE,
+            boots_from: BootFrom::default(),
         })
     }
 
     /// Lets its vCPUs be of this model.
     pub fn processor(mut self, model: CpuModel) -> Self {
         self.hypervisor.processor(model);
+        self
+    }
+
+    /// Has firmware in a ROM that ends at 4 GiB, where processors begin: before the devices of its class are put on the bus.
+    pub fn firmware(self, image: &[u8]) -> Result<Self, BuildError> {
+        self.wires.ram.burn(image)?;
+        let size = self.wires.ram.rom_size();
+        let region = Region::memory((1 << 32) - size, u32::MAX.into());
+        let target = Target::Ram { block: self.wires.ram.blocks().len(), offset: 0, writable: false };
+        self.wires.map.add("ROM", 0, &[(region, target)])?;
+        Ok(self)
+    }
+
+    /// Has firmware look there first for something to boot.
+    pub fn boots_from(mut self, first: BootFrom) -> Self {
+        self.boots_from = first;
         self
     }
 
@@ -152,6 +188,9 @@ impl Builder {
         if virtio::model_class(name).is_some() {
             return self.virtio(name);
         }
+        if let Some(model) = name.strip_suffix(ON_PCI).filter(|model| virtio::model_class(model).is_some()) {
+            return self.virtio_pci(model);
+        }
         let class = class(name)?;
         self.put(class, name, class.regions)
     }
@@ -172,15 +211,38 @@ impl Builder {
         self.device(&format!("{name}@{number}"), device, &[region])
     }
 
+    /// Adds a virtio device of the model that is called `name` as a function of the PCI bus.
+    pub fn virtio_pci(mut self, name: &str) -> Result<Self, BuildError> {
+        let class =
+            virtio::model_class(name).ok_or_else(|| BuildError::NoDevice { name: name.to_owned() })?;
+        let number = self.free_device(name)?;
+        let (device, region) = virtio::on_bus((class.make)(&self.wires), number, &self.wires);
+        self.device(&format!("{name}{ON_PCI}@{number}"), device, &[region])
+    }
+
     /// Adds a disk as a virtio device.
     pub fn disk(self, disk: Disk) -> Result<Self, BuildError> {
         self.wires.disks.add(disk);
         self.virtio("virtio-blk")
     }
 
-    fn put(self, class: &DeviceClass, called: &str, regions: &[Region]) -> Result<Self, BuildError> {
+    fn put(mut self, class: &DeviceClass, called: &str, regions: &[Region]) -> Result<Self, BuildError> {
+        let mut placed = regions.to_vec();
+        for region in placed.iter_mut().filter(|region| **region == Region::ANY_FUNCTION) {
+            *region = Region::function(self.free_device(called)?, 0);
+        }
         let device = (class.make)(&self.wires);
-        self.device(called, device, regions)
+        self.device(called, device, &placed)
+    }
+
+    /// The next device of the PCI bus that is free.
+    fn free_device(&mut self, name: &str) -> Result<u8, BuildError> {
+        let device = self.next_device;
+        if device >= DEVICES {
+            return Err(BuildError::NoFunction { name: name.to_owned() });
+        }
+        self.next_device += 1;
+        Ok(device)
     }
 
     /// What its devices reach outside with.
@@ -192,7 +254,11 @@ impl Builder {
     pub fn build(mut self) -> Result<Machine, BuildError> {
         self.wires.map.listen(self.hypervisor.listener(&self.wires.ram))?;
         let count = self.wires.cpus;
-        let acpi = self.has_acpi.then(|| Tables::of(Described { cpus: count, virtio: self.virtio }));
+        let has_pci = self.wires.map.find(Space::Configuration, 0).is_ok();
+        let acpi = self.has_acpi.then(|| Tables::of(Described { cpus: count, virtio: self.virtio, has_pci }));
+        if self.wires.ram.rom_size() > 0 {
+            firmware::offer(&self.wires, self.boots_from)?;
+        }
         if let Some(tables) = &acpi {
             tables.offer(&self.wires.items)?;
         }

@@ -1,17 +1,23 @@
-//! One space of ports and one of memory: who answers at which address, and what unanswered reads are.
+//! A space of ports, one of memory and one of configuration: who answers at which address, and what unanswered reads are.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
-use crate::map::{Map, Target};
-use crate::{Access, Device, Ram, Region, RegionError, Space, StateError};
+use crate::map::{Map, Mapping, Target};
+use crate::{Access, Device, Ram, Region, RegionError, Shows, Space, StateError, Window};
 
 /// What lies at which address.
 pub struct Bus {
     ram: Ram,
     map: Arc<Map>,
-    devices: Vec<(String, Mutex<Box<dyn Device>>)>,
+    devices: Vec<(String, Mutex<Seat>)>,
+}
+
+/// A device, and what it has besides its regions, as the map was last told.
+struct Seat {
+    device: Box<dyn Device>,
+    windows: Vec<Window>,
 }
 
 /// The priority of RAM and of what does not say otherwise: nothing else of this priority may lie there.
@@ -46,7 +52,8 @@ impl Bus {
         let mapped: Vec<_> =
             regions.iter().enumerate().map(|(number, region)| (*region, target(number))).collect();
         self.map.add(name, ORDINARY, &mapped)?;
-        self.devices.push((name.to_owned(), Mutex::new(device)));
+        self.devices.push((name.to_owned(), Mutex::new(Seat { device, windows: Vec::new() })));
+        self.show_windows(index);
         Ok(())
     }
 
@@ -65,7 +72,7 @@ impl Bus {
             let (piece, behind) = rest.split_at_mut(length);
             // A device may leave bytes as they are.
             piece.fill(0xff);
-            let access = self.read_piece(owner, piece);
+            let access = self.read_piece(space, owner, piece);
             if access != Access::Done {
                 piece.fill(0xff);
             }
@@ -87,7 +94,7 @@ impl Bus {
         while !rest.is_empty() {
             let (owner, length) = self.piece(space, from, rest.len());
             let (piece, behind) = rest.split_at(length);
-            became = became.and(self.write_piece(owner, piece));
+            became = became.and(self.write_piece(space, owner, piece));
             from = from.and_then(|from| from.checked_add(length as u64));
             rest = behind;
         }
@@ -96,21 +103,22 @@ impl Bus {
 
     /// Lets every device act on the time and the input that came meanwhile.
     pub fn poll(&self) {
-        for (_, device) in &self.devices {
-            lock(device).poll();
+        for (_, seat) in &self.devices {
+            lock(seat).device.poll();
         }
     }
 
     /// Resets every device.
     pub fn reset(&self) {
-        for (_, device) in &self.devices {
-            lock(device).reset();
+        for (index, (_, seat)) in self.devices.iter().enumerate() {
+            lock(seat).device.reset();
+            self.show_windows(index);
         }
     }
 
     /// The state of each device, by its name.
     pub fn states(&self) -> Result<Vec<(String, Value)>, StateError> {
-        let state = |(name, device): &(String, Mutex<Box<dyn Device>>)| match lock(device).state() {
+        let state = |(name, seat): &(String, Mutex<Seat>)| match lock(seat).device.state() {
             Ok(state) => Ok((name.clone(), state)),
             Err(source) => Err(StateError::Form { device: name.clone(), source }),
         };
@@ -120,10 +128,46 @@ impl Bus {
     /// Gives the device of this name its state back.
     pub fn load(&self, name: &str, state: Value) -> Result<(), StateError> {
         let device = name.to_owned();
-        match self.devices.iter().find(|(held, _)| held == name) {
-            Some((_, found)) => lock(found).load(state).map_err(|source| StateError::Form { device, source }),
-            None => Err(StateError::NoDevice { device }),
+        let found = self.devices.iter().position(|(held, _)| held == name);
+        let Some(index) = found else { return Err(StateError::NoDevice { device }) };
+        let loaded = lock(&self.devices[index].1).device.load(state);
+        self.show_windows(index);
+        loaded.map_err(|source| StateError::Form { device, source })
+    }
+
+    /// Tells the map of what a device has besides its regions, if that has changed. Of two who do that at once, the second tells what
+    /// is true for both.
+    fn show_windows(&self, index: usize) {
+        let Some((name, seat)) = self.devices.get(index) else { return };
+        let mut seat = lock(seat);
+        let windows = seat.device.windows();
+        if windows == seat.windows {
+            return;
         }
+        let mappings = windows.iter().filter_map(|window| self.mapping(name, index, window)).collect();
+        if let Err(error) = self.map.put_windows(index, mappings) {
+            // A guest did this, and nobody can be answered: what it sees is what could be shown.
+            tracing::error!("cannot show what {name} decodes: cannot {error}");
+        }
+        seat.windows = windows;
+    }
+
+    fn mapping(&self, name: &str, index: usize, window: &Window) -> Option<Mapping> {
+        let target = match window.shows {
+            Shows::Own { region, offset } => Target::Device { index, region, offset },
+            Shows::Rom { offset } => Target::Ram { block: self.ram.blocks().len(), offset, writable: false },
+            Shows::Ram { address, writable } => {
+                let last = address.checked_add(window.region.last - window.region.first)?;
+                let blocks = self.ram.blocks().into_iter().enumerate();
+                let mut holding = blocks.filter(|(_, block)| {
+                    address >= block.guest_address && last - block.guest_address < block.length
+                });
+                let (block, found) = holding.next()?;
+                Target::Ram { block, offset: address - found.guest_address, writable }
+            }
+        };
+        let Window { region, priority, .. } = *window;
+        Some(Mapping { name: name.to_owned(), region, target, priority, enabled: true })
     }
 
     /// Who is at an address, and for how many of `length` bytes: an access that reaches over the end of a region, or is wider than
@@ -132,21 +176,27 @@ impl Bus {
         let Some(address) = address else { return (None, length) };
         let within = |bytes: u64| usize::try_from(bytes).unwrap_or(length).min(length);
         match self.map.find(space, address) {
+            Ok(range) if length as u64 == u64::from(range.whole) && address == range.first => {
+                (Some(range.target), length)
+            }
             Ok(range) => {
                 let left = (range.last - address).saturating_add(1);
-                (Some(range.target.at(address - range.first)), within(left).min(range.widest))
+                (Some(range.target.at(address - range.first)), within(left.min(range.widest.into())))
             }
             Err(next) => (None, next.map_or(length, |next| within(next - address))),
         }
     }
 
-    fn read_piece(&self, owner: Option<Target>, data: &mut [u8]) -> Access {
+    fn read_piece(&self, space: Space, owner: Option<Target>, data: &mut [u8]) -> Access {
         let answered = match owner {
             Some(Target::Ram { block, offset, .. }) => self.ram.read_block(block, offset, data).is_ok(),
             Some(Target::Device { index, region, offset }) => {
-                return match self.devices.get(index) {
-                    Some((_, device)) => lock(device).read(region, offset, data),
-                    None => Access::NoRegister,
+                let Some((_, seat)) = self.devices.get(index) else { return Access::NoRegister };
+                let access = lock(seat).device.read(region, offset, data);
+                return match access {
+                    Access::Configuration(_) if space == Space::Configuration => Access::NoRegister,
+                    Access::Configuration(address) => self.read(Space::Configuration, address, data),
+                    access => access,
                 };
             }
             None => false,
@@ -154,15 +204,21 @@ impl Bus {
         if answered { Access::Done } else { Access::NoRegister }
     }
 
-    fn write_piece(&self, owner: Option<Target>, data: &[u8]) -> Access {
+    fn write_piece(&self, space: Space, owner: Option<Target>, data: &[u8]) -> Access {
         let taken = match owner {
             Some(Target::Ram { block, offset, writable: true }) => {
                 self.ram.write_block(block, offset, data).is_ok()
             }
             Some(Target::Device { index, region, offset }) => {
-                return match self.devices.get(index) {
-                    Some((_, device)) => lock(device).write(region, offset, data),
-                    None => Access::NoRegister,
+                let Some((_, seat)) = self.devices.get(index) else { return Access::NoRegister };
+                let access = lock(seat).device.write(region, offset, data);
+                if space == Space::Configuration {
+                    self.show_windows(index);
+                }
+                return match access {
+                    Access::Configuration(_) if space == Space::Configuration => Access::NoRegister,
+                    Access::Configuration(address) => self.write(Space::Configuration, address, data),
+                    access => access,
                 };
             }
             Some(Target::Ram { writable: false, .. }) | None => false,
@@ -178,6 +234,6 @@ impl Access {
     }
 }
 
-fn lock(device: &Mutex<Box<dyn Device>>) -> MutexGuard<'_, Box<dyn Device>> {
-    device.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(seat: &Mutex<Seat>) -> MutexGuard<'_, Seat> {
+    seat.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,7 +11,8 @@ use crate::clock::Clock;
 use crate::devices::fw_cfg::Items;
 use crate::irq::{Chips, Interrupts};
 use crate::map::Map;
-use crate::{Console, Disks, Entropy, Power, Ram, Region};
+use crate::pci::Pins;
+use crate::{Console, Disks, Drives, Entropy, Power, Ram, Region, Window};
 
 /// Every device model that is linked in, in no order; [`device_classes`] sorts them.
 #[linkme::distributed_slice]
@@ -41,6 +42,8 @@ pub struct Wires {
     pub hvc: Console,
     /// The disks that no device has yet.
     pub disks: Disks,
+    /// What is in the drives at the IDE channels.
+    pub drives: Drives,
     /// Where it has random bytes from.
     pub entropy: Entropy,
     /// Where it ends the machine.
@@ -55,6 +58,8 @@ pub struct Wires {
     pub ram: Ram,
     /// What is mapped where, for a device that changes it.
     pub map: Arc<Map>,
+    /// Where PCI functions raise interrupts.
+    pub pins: Pins,
     /// What the firmware configuration holds.
     pub items: Items,
     /// How many processors there are.
@@ -69,11 +74,13 @@ impl Wires {
             serial: Default::default(),
             hvc: Console::default(),
             disks: Disks::default(),
+            drives: Drives::default(),
             entropy: Entropy::of(&clock),
             power: Power::default(),
             chips: Arc::new(Chips::new(cpus, clock.clone())),
             interrupts: Interrupts::default(),
             map: Arc::default(),
+            pins: Pins::default(),
             items: Items::new(ram.size(), cpus),
             ram,
             clock,
@@ -91,6 +98,8 @@ pub enum Access {
     NoRegister,
     /// What is at this offset cannot be accessed in this width.
     BadWidth,
+    /// It is an access to the configuration space of PCI functions, at this address.
+    Configuration(u64),
 }
 
 /// Why a device's state cannot be saved or loaded.
@@ -123,6 +132,12 @@ pub trait Device: Send {
     /// Acts on the time and the input that came meanwhile. It is called when the time comes that the device has asked its
     /// [`Clock`] to be woken at, and whenever something is typed.
     fn poll(&mut self) {}
+
+    /// What it has on the bus besides its regions, as its registers are now. The bus asks after every access to a configuration space
+    /// of the device, after its reset, and when it has taken a state over.
+    fn windows(&self) -> Vec<Window> {
+        Vec::new()
+    }
 
     /// Makes it as it was when the machine was built, but for what its data sheet says a reset leaves.
     fn reset(&mut self);

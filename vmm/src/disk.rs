@@ -147,6 +147,38 @@ impl Disks {
     }
 }
 
+/// What is in a drive.
+#[derive(Clone, Debug)]
+pub enum Media {
+    /// A disk that is not taken out.
+    Disk(Disk),
+    /// A disc of blocks of 2048 bytes, or the drive of one.
+    Cdrom(Disk),
+}
+
+/// The four drives at two channels: the first and second of the first channel, and those of the second. Clones are the same drives.
+#[derive(Clone, Debug, Default)]
+pub struct Drives(Arc<Mutex<[Option<Media>; 4]>>);
+
+impl Drives {
+    /// How many there may be.
+    pub const COUNT: usize = 4;
+
+    /// Has this in the drive of this number, before the machine runs. Whether there is such a drive, and nothing in it.
+    pub fn put(&self, number: usize, media: Media) -> bool {
+        match lock(&self.0).get_mut(number) {
+            Some(place @ None) => *place = Some(media),
+            _ => return false,
+        }
+        true
+    }
+
+    /// What is in the drive of this number.
+    pub fn get(&self, number: usize) -> Option<Media> {
+        lock(&self.0).get(number).cloned().flatten()
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -39,12 +39,14 @@ mod machines;
 mod main_loop;
 mod map;
 mod memory;
+pub mod pci;
 mod power;
 mod processor;
 pub mod qtest;
 mod region;
 mod vcpu;
 mod view;
+mod window;
 
 pub use builder::{BuildError, Builder};
 pub use bus::Bus;
@@ -53,7 +55,7 @@ pub use console::Console;
 pub use device::{Access, DEVICES, Device, DeviceClass, StateError, Wires, device_class, device_classes};
 pub use devices::fw_cfg::{Items, ItemsError};
 pub use devices::virtio;
-pub use disk::{Disk, DiskError, Disks};
+pub use disk::{Disk, DiskError, Disks, Drives, Media};
 pub use entropy::Entropy;
 pub use irq::IrqChip;
 pub use machine::{MACHINES, Machine, MachineClass, MachineError, Stop, machine_class, machine_classes};
@@ -64,6 +66,7 @@ pub use power::{End, Limit, Power};
 pub use processor::{CpuModel, CpuModelError, Feature, feature_names};
 pub use region::{Region, RegionError, Space};
 pub use view::{Range, View};
+pub use window::{DECODED, OVER_RAM, Shows, Window};
 
 #[doc(hidden)]
 pub use linkme;

@@ -33,7 +33,7 @@ pub enum Target {
 }
 
 /// A region and what answers there.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mapping {
     pub(crate) name: String,
     pub(crate) region: Region,
@@ -70,12 +70,15 @@ pub trait Listener: Send {
     fn doorbell(&mut self, doorbell: &Doorbell) -> Result<(), AccelError>;
 }
 
-/// The two address spaces of a machine.
+/// The address spaces of a machine.
 #[derive(Default)]
 pub struct Map {
     mappings: Mutex<Vec<Mapping>>,
+    /// What each device has besides its regions, at its index: only who holds `mappings` takes this.
+    windows: Mutex<Vec<Vec<Mapping>>>,
     ports: RwLock<View>,
     memory: RwLock<View>,
+    configuration: RwLock<View>,
     doorbells: RwLock<Vec<Doorbell>>,
     /// Whether there is any doorbell, so that a machine without one does not look.
     rings: AtomicBool,
@@ -150,6 +153,18 @@ impl Map {
         })
     }
 
+    /// Has a device have these mappings besides its regions, and no others. Whatever else lies there, priorities decide.
+    pub(crate) fn put_windows(&self, device: usize, mappings: Vec<Mapping>) -> Result<(), AccelError> {
+        let held = self.lock();
+        let mut windows = lock(&self.windows);
+        if windows.len() <= device {
+            windows.resize(device + 1, Vec::new());
+        }
+        windows[device] = mappings;
+        drop(windows);
+        self.tell(&held)
+    }
+
     /// Adds a doorbell.
     pub fn ring_at(&self, doorbell: Doorbell) -> Result<(), AccelError> {
         if let Some(listener) = lock(&self.listener).as_mut() {
@@ -194,6 +209,7 @@ impl Map {
         match space {
             Space::Ports => &self.ports,
             Space::Memory => &self.memory,
+            Space::Configuration => &self.configuration,
         }
     }
 
@@ -232,12 +248,14 @@ impl Map {
 
     /// Decides every overlap anew. Whether memory looks different.
     fn decide(&self, mappings: &[Mapping]) -> bool {
+        let windows = lock(&self.windows);
         let put = |space| {
-            let view = View::of(mappings, space);
+            let view = View::of(mappings.iter().chain(windows.iter().flatten()), space);
             let mut held = self.of(space).write().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *held, view) != *held
         };
         put(Space::Ports);
+        put(Space::Configuration);
         put(Space::Memory)
     }
 }

@@ -1,5 +1,7 @@
-//! Guest RAM: anonymous memory of this process that an accel shows to the guest.
+//! Guest RAM, and the ROM of its firmware: anonymous memory of this process that an accel shows to the guest.
 #![expect(unsafe_code, reason = "makes the kernel forget what it knows of a page of guest memory")]
+
+use std::sync::{Arc, OnceLock};
 
 use thiserror::Error;
 use vm_memory::bitmap::AtomicBitmap;
@@ -16,6 +18,14 @@ pub enum MemoryError {
         /// How much was asked for.
         size: u64,
         /// What the host says.
+        why: String,
+    },
+    /// It cannot be the ROM.
+    #[error("have {size:#x} bytes of ROM: {why}")]
+    Rom {
+        /// How much there is.
+        size: u64,
+        /// What is wrong.
         why: String,
     },
     /// Some of it is not in RAM.
@@ -35,6 +45,8 @@ pub enum MemoryError {
 pub struct Ram {
     memory: GuestMemoryMmap<AtomicBitmap>,
     size: u64,
+    /// A memory of its own, so that nothing that devices do can reach it.
+    rom: Arc<OnceLock<GuestMemoryMmap<AtomicBitmap>>>,
 }
 
 type GuestRegion = vm_memory::GuestRegionMmap<AtomicBitmap>;
@@ -73,7 +85,34 @@ impl Ram {
             ranges.push((GuestAddress(1 << 32), length(size - Self::HOLE)?));
         }
         let memory = GuestMemoryMmap::from_ranges(&ranges).map_err(|error| unavailable(&error))?;
-        Ok(Self { memory, size })
+        Ok(Self { memory, size, rom: Arc::default() })
+    }
+
+    /// Burns a ROM, which ends at 4 GiB: the first that is given. Devices do not reach it.
+    pub fn burn(&self, image: &[u8]) -> Result<(), MemoryError> {
+        let size = image.len() as u64;
+        let unavailable = |why: &dyn ToString| MemoryError::Rom { size, why: why.to_string() };
+        if size == 0 || !size.is_multiple_of(Self::ROM_UNIT) || size > Self::MOST_ROM {
+            let (unit, most) = (Self::ROM_UNIT >> 10, Self::MOST_ROM >> 20);
+            return Err(unavailable(&format!("it has whole units of {unit} KiB, and {most} MiB at most")));
+        }
+        let first = GuestAddress((1 << 32) - size);
+        let rom =
+            GuestMemoryMmap::from_ranges(&[(first, image.len())]).map_err(|error| unavailable(&error))?;
+        rom.write_slice(image, first).map_err(|error| unavailable(&error))?;
+        let _ = self.rom.set(rom);
+        Ok(())
+    }
+
+    /// How long the ROM is, in bytes: zero if there is none.
+    pub fn rom_size(&self) -> u64 {
+        self.rom.get().map_or(0, |rom| rom.iter().map(GuestMemoryRegion::len).sum())
+    }
+
+    /// Reads the ROM. Whether there is one, as long as that.
+    pub(crate) fn read_rom(&self, offset: u64, bytes: &mut [u8]) -> bool {
+        let region = self.rom.get().and_then(|rom| rom.iter().next());
+        region.is_some_and(|region| region.read_slice(bytes, MemoryRegionAddress(offset)).is_ok())
     }
 
     /// How much there is, in bytes.
@@ -104,6 +143,10 @@ impl Ram {
         Ok(bytes)
     }
 
+    /// What ROM consists of, and how long it may be.
+    const ROM_UNIT: u64 = 0x1_0000;
+    const MOST_ROM: u64 = 8 << 20;
+
     /// Whether all of so many bytes from `address` on lie in RAM.
     pub fn holds(&self, address: u64, length: u64) -> bool {
         let Some(behind) = length.checked_sub(1) else { return true };
@@ -114,14 +157,13 @@ impl Ram {
 
     /// Where it lies, for an accel to show it to the guest.
     pub fn blocks(&self) -> Vec<Block> {
-        self.memory
-            .iter()
-            .map(|region| Block {
-                guest_address: region.start_addr().0,
-                host_address: region.as_ptr() as u64,
-                length: region.len(),
-            })
-            .collect()
+        self.memory.iter().map(block_of).collect()
+    }
+
+    /// The same, and the ROM behind it.
+    pub(crate) fn all_blocks(&self) -> Vec<Block> {
+        let rom = self.rom.get().into_iter().flat_map(|rom| rom.iter().map(block_of));
+        self.blocks().into_iter().chain(rom).collect()
     }
 
     /// The memory, as the crates for virtual machines know it.
@@ -162,11 +204,16 @@ impl Ram {
     }
 
     fn block(&self, block: usize) -> Option<&GuestRegion> {
-        self.memory.iter().nth(block)
+        let rom = self.rom.get().into_iter().flat_map(GuestMemoryMmap::iter);
+        self.memory.iter().chain(rom).nth(block)
     }
 
     fn outside(&self, address: u64, length: usize) -> MemoryError {
         let end = self.memory.last_addr().0.saturating_add(1);
         MemoryError::Outside { address, length, end }
     }
+}
+
+fn block_of(region: &GuestRegion) -> Block {
+    Block { guest_address: region.start_addr().0, host_address: region.as_ptr() as u64, length: region.len() }
 }

@@ -1,4 +1,4 @@
-//! The two address spaces of a PC, and ranges of addresses in them.
+//! The address spaces of a PC, and ranges of addresses in them.
 
 use std::fmt;
 
@@ -11,6 +11,9 @@ pub enum Space {
     Ports,
     /// Guest-physical memory.
     Memory,
+    /// The configuration spaces of PCI functions, which only the host bridge reaches: in each address the bus, the device (five bits),
+    /// the function (three) and the register, eight bits but for what is said.
+    Configuration,
 }
 
 /// A range of addresses, at least one, and how wide an access what lies there takes at once.
@@ -19,7 +22,9 @@ pub struct Region {
     pub(crate) space: Space,
     pub(crate) first: u64,
     pub(crate) last: u64,
-    pub(crate) widest: usize,
+    pub(crate) widest: u32,
+    /// How wide an access is that reaches it whole, past its end; zero if there is none.
+    pub(crate) whole: u32,
 }
 
 /// Why a region cannot be put on the bus.
@@ -75,23 +80,37 @@ impl Region {
         let last =
             length.checked_sub(1).and_then(|behind| first.checked_add(behind)).filter(|last| *last <= end);
         let last = last.ok_or(RegionError::Impossible { space, first, length })?;
-        Ok(Self { space, first, last, widest: Self::ANY })
+        Ok(Self { space, first, last, widest: Self::ANY, whole: 0 })
     }
 
     /// The ports from `first` to `last`, which is at or behind it; one port otherwise.
     pub const fn ports(first: u16, last: u16) -> Self {
         let last = if last < first { first } else { last };
-        Self { space: Space::Ports, first: first as u64, last: last as u64, widest: Self::ANY }
+        Self { space: Space::Ports, first: first as u64, last: last as u64, widest: Self::ANY, whole: 0 }
     }
 
     /// The guest-physical addresses from `first` to `last`, which is at or behind it; one address otherwise.
     pub const fn memory(first: u64, last: u64) -> Self {
         let last = if last < first { first } else { last };
-        Self { space: Space::Memory, first, last, widest: Self::ANY }
+        Self { space: Space::Memory, first, last, widest: Self::ANY, whole: 0 }
+    }
+
+    /// The configuration space of a function of the first PCI bus.
+    pub const fn function(device: u8, function: u8) -> Self {
+        let first = (device as u64 & 31) << 11 | (function as u64 & 7) << 8;
+        Self { space: Space::Configuration, first, last: first | 0xff, widest: 4, whole: 0 }
+    }
+
+    /// The configuration space of a function that may be anywhere: [`Builder`](crate::Builder) puts it where there is room.
+    pub const ANY_FUNCTION: Self = Self::function(31, 0);
+
+    /// The same, but that an access of so many bytes that begins at its first address reaches it whole, also past its end.
+    pub const fn whole(self, width: u32) -> Self {
+        Self { whole: width, ..self }
     }
 
     /// The same, taken at most so many bytes at once: the bus splits what is wider, as it does on a narrower bus.
-    pub const fn by(self, widest: usize) -> Self {
+    pub const fn by(self, widest: u32) -> Self {
         Self { widest: if widest == 0 { 1 } else { widest }, ..self }
     }
 
@@ -111,7 +130,7 @@ impl Region {
     }
 
     /// What no access is wider than.
-    const ANY: usize = usize::MAX;
+    const ANY: u32 = u32::MAX;
 
     pub(crate) fn contains(&self, address: u64) -> bool {
         (self.first..=self.last).contains(&address)
@@ -128,6 +147,7 @@ impl Space {
         match self {
             Self::Ports => 0xffff,
             Self::Memory => u64::MAX,
+            Self::Configuration => 0xff_ffff,
         }
     }
 }
@@ -137,6 +157,7 @@ impl fmt::Display for Space {
         f.write_str(match self {
             Self::Ports => "ports",
             Self::Memory => "memory",
+            Self::Configuration => "configuration spaces",
         })
     }
 }

@@ -1,7 +1,7 @@
 //! What an address space looks like when every overlap is decided: ranges one behind the other, each with one owner.
 
-use crate::Space;
 use crate::map::{Mapping, Target};
+use crate::{Region, Space};
 
 /// A range of addresses with one owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +13,9 @@ pub struct Range {
     /// What answers at `first`.
     pub target: Target,
     /// How many bytes an access takes at once.
-    pub(crate) widest: usize,
+    pub(crate) widest: u32,
+    /// How wide an access at `first` is that is not split at `last`.
+    pub(crate) whole: u32,
 }
 
 /// An address space with every overlap decided, ascending.
@@ -21,10 +23,10 @@ pub struct Range {
 pub struct View(Vec<Range>);
 
 impl View {
-    /// What is seen of `mappings` in `space`: at each address the enabled one of the highest priority.
-    pub(crate) fn of(mappings: &[Mapping], space: Space) -> Self {
+    /// What is seen of `mappings` in `space`: at each address the enabled one of the highest priority, and of several the last.
+    pub(crate) fn of<'m>(mappings: impl Iterator<Item = &'m Mapping>, space: Space) -> Self {
         let seen: Vec<_> =
-            mappings.iter().filter(|mapping| mapping.enabled && mapping.region.space == space).collect();
+            mappings.filter(|mapping| mapping.enabled && mapping.region.space == space).collect();
         let mut starts: Vec<u64> = seen.iter().map(|mapping| mapping.region.first).collect();
         starts.extend(seen.iter().filter_map(|mapping| mapping.region.last.checked_add(1)));
         starts.sort_unstable();
@@ -36,8 +38,12 @@ impl View {
             let last = starts.get(index + 1).map_or(owner.region.last, |next| next - 1);
             let target = owner.target.at(first - owner.region.first);
             match ranges.last_mut() {
-                Some(before) if before.goes_on_with(first, target, owner.region.widest) => before.last = last,
-                _ => ranges.push(Range { first, last, target, widest: owner.region.widest }),
+                Some(before) if before.goes_on_with(first, target, &owner.region) => before.last = last,
+                _ => {
+                    let Region { widest, whole, .. } = owner.region;
+                    let whole = if first == owner.region.first { whole } else { 0 };
+                    ranges.push(Range { first, last, target, widest, whole });
+                }
             }
         }
         Self(ranges)
@@ -59,9 +65,9 @@ impl View {
 }
 
 impl Range {
-    fn goes_on_with(&self, first: u64, target: Target, widest: usize) -> bool {
+    fn goes_on_with(&self, first: u64, target: Target, region: &Region) -> bool {
         self.last.checked_add(1) == Some(first)
             && self.target.at(first - self.first) == target
-            && self.widest == widest
+            && (self.widest, self.whole) == (region.widest, region.whole)
     }
 }

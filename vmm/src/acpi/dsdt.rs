@@ -16,7 +16,9 @@ pub(super) fn contents(described: &Described) -> Vec<u8> {
     // The sleep type of soft off, in both control registers: 82371AB (PIIX4) data sheet, "PMCNTRL", SUS_TYP.
     let soft_off = Name::new(Path::new("\\_S5_"), &Package::new(vec![&ZERO, &ZERO, &ZERO, &ZERO]));
     let mut contents = bytes_of(&soft_off);
-    let devices = (0_u8..).zip(&described.virtio).flat_map(|(number, slot)| device(number, slot)).collect();
+    let pci = if described.has_pci { super::pci::devices() } else { Vec::new() };
+    let virtio = (0_u8..).zip(&described.virtio).flat_map(|(number, slot)| device(number, slot));
+    let devices = pci.into_iter().chain(virtio).collect();
     contents.extend(Scope::raw(Path::new("\\_SB_"), devices));
     contents
 }

@@ -4,6 +4,7 @@ mod dsdt;
 mod fadt;
 mod loader;
 mod madt;
+mod pci;
 mod tables;
 
 pub(crate) use tables::{Described, RSDP, Tables};

@@ -24,6 +24,8 @@ const OEM_REVISION: u32 = 1;
 pub(crate) struct Described {
     pub(crate) cpus: u32,
     pub(crate) virtio: Vec<Slot>,
+    /// Whether there is a PCI bus.
+    pub(crate) has_pci: bool,
 }
 
 /// The tables of a machine.
@@ -72,7 +74,7 @@ impl Tables {
         placed.points(fadt + fadt::FIRMWARE_CTRL, 4);
         placed.points(fadt + fadt::DSDT, 4);
         placed.summed.push((fadt, placed.bytes.len() - fadt));
-        let madt = placed.add(table(*b"APIC", 5, &madt::contents(self.0.cpus)).as_slice());
+        let madt = placed.add(table(*b"APIC", 5, &madt::contents(&self.0)).as_slice());
         let entries = [fadt, madt].map(|table| (base + table as u64).to_le_bytes()).concat();
         let xsdt = placed.add(table(*b"XSDT", 1, &entries).as_slice());
         placed.points(xsdt + HEADER, 8);
@@ -134,7 +136,7 @@ mod tests {
     }
 
     fn described(cpus: u32) -> Described {
-        Described { cpus, virtio: SLOTS.to_vec() }
+        Described { cpus, virtio: SLOTS.to_vec(), has_pci: true }
     }
 
     fn word(ram: &Ram, at: u64, width: usize) -> u64 {

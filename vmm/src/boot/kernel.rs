@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use super::{elf, linux, multiboot};
+use super::{elf, linux, multiboot, pci};
 use crate::accel::CpuError;
 use crate::{Machine, MachineError, MemoryError, Ram};
 
@@ -159,6 +159,7 @@ pub fn load(machine: &mut Machine, boot: &Boot) -> Result<(), BootError> {
     if boot.kernel.contents.is_empty() {
         return Err(boot.kernel.refused("it is empty"));
     }
+    pci::settle(machine.bus());
     if let Some(tables) = machine.acpi() {
         let name = "the ACPI tables".to_owned();
         tables.write(machine.ram()).map_err(|source| BootError::Memory { name, source })?;

@@ -2,9 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
 
+use super::drives;
 use super::options::{Options, processors, size};
+use crate::boot::{self, BootFrom};
+use crate::builder::ON_PCI;
 use crate::virtio::model_classes;
 use crate::{
     Builder, Console, CpuModel, CpuModelError, Disk, IrqChip, Machine, Region, Space, accel, device_class,
@@ -33,10 +35,10 @@ pub(super) fn build(options: &Options) -> Result<Machine, String> {
     })?;
     let (_, hypervisor) = accel::open(&wanted.accel).map_err(|error| format!("cannot {error}"))?;
     let builder = Builder::with_cpus(hypervisor, memory, cpus, wanted.irqchip);
-    let mut builder = builder
-        .map(|builder| builder.processor(processor))
-        .and_then(class.furnish)
-        .map_err(|error| format!("cannot build a {}: cannot {error}", class.name))?;
+    let builder = builder.map_err(|error| format!("cannot build a {}: cannot {error}", class.name))?;
+    let builder = drives::fill(firmware(builder.processor(processor), options)?, options)?;
+    let mut builder =
+        (class.furnish)(builder).map_err(|error| format!("cannot build a {}: cannot {error}", class.name))?;
     for device in &options.device {
         builder = add(builder, device)?;
     }
@@ -44,7 +46,7 @@ pub(super) fn build(options: &Options) -> Result<Machine, String> {
         builder = add(builder, &format!("com{}", number + 1))?;
     }
     for disk in &options.disk {
-        builder = builder.disk(open(disk)?).map_err(|error| format!("cannot {error}"))?;
+        builder = add_disk(builder, drives::open(disk)?, options.bios.is_some())?;
     }
     if options.hvc.is_some() {
         builder = builder.virtio("virtio-console").map_err(|error| format!("cannot {error}"))?;
@@ -57,7 +59,10 @@ pub(super) fn build(options: &Options) -> Result<Machine, String> {
 pub(super) fn devices() -> String {
     let devices = device_classes().into_iter().map(|class| (class.name, class.about));
     let virtio = model_classes().into_iter().map(|class| (class.name, class.about));
-    devices.chain(virtio).map(|(name, about)| format!("name \"{name}\", desc \"{about}\"\n")).collect()
+    let pci =
+        virtio.clone().map(|(name, about)| (format!("{name}{ON_PCI}"), format!("{about}, on the PCI bus")));
+    let all = devices.chain(virtio).map(|(name, about)| (name.to_owned(), about.to_owned())).chain(pci);
+    all.map(|(name, about)| format!("name \"{name}\", desc \"{about}\"\n")).collect()
 }
 
 impl Wanted {
@@ -121,14 +126,29 @@ fn add(builder: Builder, device: &str) -> Result<Builder, String> {
     added.map_err(|error| format!("cannot {error}"))
 }
 
-/// Opens what a `-disk` says: a file, and with a comma whether it is only read.
-fn open(disk: &str) -> Result<Disk, String> {
-    let (path, is_read_only) = match disk.rsplit_once(',') {
-        Some((path, "readonly=on" | "readonly" | "ro")) => (path, true),
-        Some((path, "readonly=off")) => (path, false),
-        _ => (disk, false),
+/// Adds a virtio disk: where firmware can find it, if there is any.
+fn add_disk(builder: Builder, disk: Disk, has_firmware: bool) -> Result<Builder, String> {
+    let added = if has_firmware {
+        builder.wires().disks.add(disk);
+        builder.virtio_pci("virtio-blk")
+    } else {
+        builder.disk(disk)
     };
-    Disk::open(Path::new(path), is_read_only).map_err(|error| format!("cannot {error}"))
+    added.map_err(|error| format!("cannot {error}"))
+}
+
+/// Burns the firmware that `-bios` names.
+fn firmware(builder: Builder, options: &Options) -> Result<Builder, String> {
+    let first = match options.boot.as_deref().map(|order| order.trim_start_matches("order=")) {
+        None => BootFrom::default(),
+        Some(order) if order.starts_with('c') => BootFrom::Disk,
+        Some(order) if order.starts_with('d') => BootFrom::Cdrom,
+        Some(order) => return Err(format!("there is no order \"{order}\" to boot in: there is c, d")),
+    };
+    let Some(path) = &options.bios else { return Ok(builder) };
+    let file = boot::File::read(path).map_err(|error| format!("cannot {error}"))?;
+    let burnt = builder.boots_from(first).firmware(&file.contents);
+    burnt.map_err(|error| format!("cannot use {} as firmware: cannot {error}", file.name))
 }
 
 /// Where a device lies that is moved to a port: as wide as its model says, and as long unless something else is asked for.
@@ -200,7 +220,7 @@ mod tests {
 
     #[rstest]
     #[case::as_the_model_says("com1", None, Ok((0x280, 8, 1)))]
-    #[case::as_it_is_asked_for("isa-debug-exit", Some(2), Ok((0x280, 2, usize::MAX)))]
+    #[case::as_it_is_asked_for("isa-debug-exit", Some(2), Ok((0x280, 2, u32::MAX)))]
     #[case::two_pieces(
         "i8254",
         None,
@@ -214,7 +234,7 @@ mod tests {
     fn a_device_is_moved_as_it_is(
         #[case] name: &str,
         #[case] size: Option<u16>,
-        #[case] expected: Result<(u64, u64, usize), &str>,
+        #[case] expected: Result<(u64, u64, u32), &str>,
     ) {
         let region = moved(name, 0x280, size).map(|region| (region.first, region.length(), region.widest));
         assert_eq!(region, expected.map_err(str::to_owned));

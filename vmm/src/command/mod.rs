@@ -1,6 +1,7 @@
 //! The machine as a program: `assay boot`, in QEMU's spelling of the options.
 
 mod build;
+mod drives;
 mod options;
 mod run;
 mod terminal;

@@ -16,6 +16,7 @@ use crate::boot::Entry;
 Examples:
   assay boot -kernel F.flat -append \"a b\" -device isa-debug-exit -serial stdio -display none
   assay boot -kernel vmlinuz -initrd initrd.img -append console=ttyS0 -disk root.img -smp 2 -m 512
+  assay boot -bios bios.bin -cdrom disc.iso    begin as a PC does, with firmware
   assay boot -accel qtest -qtest stdio         drive the devices by QEMU's text protocol
   assay boot -device '?'                       the devices that there are
 
@@ -31,7 +32,28 @@ pub(super) struct Options {
     /// The kernel's command line.
     #[arg(long, value_name = "TEXT", default_value = "", allow_hyphen_values = true)]
     pub(super) append: String,
-    /// A disk: a raw file or a block device, with ,readonly=on if the guest must not write to it.
+    /// Firmware, a ROM that ends at 4 GiB, which is begun with where no kernel is given.
+    #[arg(long, value_name = "FILE")]
+    pub(super) bios: Option<PathBuf>,
+    /// What firmware boots: c is a disk first, d is a CD-ROM first.
+    #[arg(long, value_name = "ORDER")]
+    pub(super) boot: Option<String>,
+    /// The first IDE disk: a raw file or a block device, with ,readonly=on if the guest must not write to it.
+    #[arg(long, value_name = "FILE")]
+    pub(super) hda: Option<String>,
+    /// The second IDE disk.
+    #[arg(long, value_name = "FILE")]
+    pub(super) hdb: Option<String>,
+    /// The third IDE disk, at the second channel.
+    #[arg(long, value_name = "FILE")]
+    pub(super) hdc: Option<String>,
+    /// The fourth IDE disk.
+    #[arg(long, value_name = "FILE")]
+    pub(super) hdd: Option<String>,
+    /// A disc in an IDE CD-ROM drive, which is where the third IDE disk would be.
+    #[arg(long, value_name = "FILE")]
+    pub(super) cdrom: Option<String>,
+    /// A virtio disk, on the PCI bus where there is firmware: a raw file or a block device, with ,readonly=on if the guest must not write to it.
     #[arg(long, value_name = "FILE")]
     pub(super) disk: Vec<String>,
     /// The entry of a bzImage: that of 64 bits where it has one, unless 32 is said.

@@ -48,9 +48,13 @@ fn run(options: &Options) -> Result<u8, String> {
             append: options.append.clone(),
             entry: options.entry.unwrap_or_default(),
         }),
-        None if options.qtest.is_some() => None,
-        None => return Err("there is nothing to boot: -kernel FILE says what".to_owned()),
+        None if options.qtest.is_some() || options.bios.is_some() => None,
+        None => return Err("there is nothing to boot: -kernel FILE or -bios FILE says what".to_owned()),
     };
+    if boot.is_some() && options.bios.is_some() {
+        return Err("a machine begins with firmware or with a kernel: -bios and -kernel exclude each other"
+            .to_owned());
+    }
     let mut machine = build(options)?;
     if let Some(boot) = &boot {
         load(&mut machine, boot).map_err(sentence)?;

@@ -211,8 +211,8 @@ impl Mc146818 {
         self.state.cells[0x5f] = u8::try_from(self.cpus.saturating_sub(1)).unwrap_or(u8::MAX);
         // Equipment: an FPU, a PS/2 mouse port, no disk drives.
         self.state.cells[0x14] = 0x06;
-        // Boots from disk first.
-        self.state.cells[0x3d] = 0x02;
+        // Boots from disk first, and then from a disc.
+        self.state.cells[0x3d] = 0x32;
     }
 }
 

@@ -1,30 +1,27 @@
-//! Power management of the PIIX4, at the ports where firmware for PCs puts it: Intel 82371AB data sheet (290562), 7.1 "Power
-//! management I/O registers", and ACPI specification 6.5, 4.8.3 "PM1 event and control grouping".
+//! Power management of the PIIX4: Intel 82371AB data sheet (290562), 7 "Power management PCI configuration and I/O registers", and
+//! ACPI specification 6.5, 4.8.3 "PM1 event and control grouping". There is neither an SMBus nor SMM.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::clock::{Clock, Nanos, nanos, periods};
 use crate::irq::Line;
-use crate::{Access, Device, End, Power, Region};
+use crate::pci::{Configuration, Identity, Layout, command};
+use crate::{Access, DECODED, Device, End, Power, Region, Shows, Window};
 
-crate::device!(
-    "piix4-pm",
-    "power management at port 0x600: power-off, and a timer",
-    [Region::ports(EVENT, TIMER + 3)],
-    |wires| {
-        let mut pm = Piix4Pm {
-            state: State::default(),
-            clock: wires.clock.clone(),
-            line: wires.interrupts.line(SCI.into()),
-            power: wires.power.clone(),
-        };
-        pm.reset();
-        Box::new(pm)
-    }
-);
+crate::device!("piix4-pm", "power management: power-off, and a timer", [Region::function(1, 3)], |wires| {
+    let mut pm = Piix4Pm {
+        configuration: Configuration::new(layout()),
+        state: State::default(),
+        clock: wires.clock.clone(),
+        line: wires.interrupts.line(SCI.into()),
+        power: wires.power.clone(),
+    };
+    pm.reset();
+    Box::new(pm)
+});
 
-/// Where status and enable are, 16 bits each; where the control is; where the timer is.
+/// Where firmware puts it: status and enable, 16 bits each, the control, the timer.
 pub(crate) const EVENT: u16 = 0x600;
 pub(crate) const CONTROL: u16 = EVENT + 4;
 pub(crate) const TIMER: u16 = EVENT + 8;
@@ -44,10 +41,19 @@ const KEPT: u16 = SLEEP_TYPE | 1 << 1;
 /// The sleep type that switches everything off: "PMCNTRL", SUS_TYP.
 const SOFT_OFF: u16 = 0;
 
+/// Of the configuration: where the registers are, and whether they are there.
+pub(crate) const BASE: usize = 0x40;
+pub(crate) const ENABLE: usize = 0x80;
+const LENGTH: u16 = 0x40;
+/// DEVACTB, and in it that an APM command is an SMI: what tells firmware that SMM is set up already, as far as it ever will be.
+const ACTIVITY: usize = 0x58;
+const APM_ENABLED: u32 = 1 << 25;
+
 const HERTZ: u64 = 3_579_545;
 const TIMER_BITS: u32 = 24;
 
 struct Piix4Pm {
+    configuration: Configuration,
     state: State,
     clock: Clock,
     line: Line,
@@ -62,6 +68,34 @@ struct State {
     control: u16,
     /// How often the upper bit of the timer had changed when that was last told.
     overflows: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Saved {
+    configuration: Vec<u8>,
+    registers: State,
+}
+
+fn layout() -> Layout {
+    let identity = Identity {
+        vendor: 0x8086,
+        device: 0x7113,
+        revision: 3,
+        class: 0x06_80_00,
+        subsystem: (0x1af4, 0x1100),
+    };
+    Layout::new(identity, command::PORTS)
+        .fixed(0x06, &[0x80, 0x02])
+        .pin(1)
+        .fixed(BASE, &[1])
+        .writable(BASE, &[0xc0, 0xff])
+        .fixed(ACTIVITY, &APM_ENABLED.to_le_bytes())
+        .writable(ACTIVITY, &[0xff; 4])
+        .writable(ENABLE, &[1])
+        .fixed(0x90, &[1])
+        .writable(0x90, &[0xf0, 0xff])
+        .writable(0xd2, &[0x0f])
 }
 
 impl Piix4Pm {
@@ -117,7 +151,10 @@ fn overflows(now: Nanos) -> u64 {
 }
 
 impl Device for Piix4Pm {
-    fn read(&mut self, _: usize, offset: u64, data: &mut [u8]) -> Access {
+    fn read(&mut self, region: usize, offset: u64, data: &mut [u8]) -> Access {
+        if region == 0 {
+            return self.configuration.read(offset, data);
+        }
         self.settle();
         let registers = self.registers();
         let from = usize::try_from(offset).unwrap_or(usize::MAX);
@@ -128,7 +165,10 @@ impl Device for Piix4Pm {
         Access::Done
     }
 
-    fn write(&mut self, _: usize, offset: u64, data: &[u8]) -> Access {
+    fn write(&mut self, region: usize, offset: u64, data: &[u8]) -> Access {
+        if region == 0 {
+            return self.configuration.write(offset, data);
+        }
         self.settle();
         let from = usize::try_from(offset).unwrap_or(usize::MAX);
         for (at, byte) in (from..).zip(data) {
@@ -142,18 +182,29 @@ impl Device for Piix4Pm {
         self.settle();
     }
 
+    fn windows(&self) -> Vec<Window> {
+        let first = self.configuration.word(BASE) & !(LENGTH - 1);
+        let is_there = self.configuration.byte(ENABLE) & 1 != 0 && first != 0;
+        let shows = Shows::Own { region: 1, offset: 0 };
+        let region = Region::ports(first, first | (LENGTH - 1));
+        is_there.then_some(Window { region, shows, priority: DECODED }).into_iter().collect()
+    }
+
     /// The timer is not reset: it counts as long as there is power.
     fn reset(&mut self) {
+        self.configuration.reset();
         self.state = State { overflows: overflows(self.clock.now()), ..State::default() };
         self.settle();
     }
 
     fn state(&self) -> Result<Value, serde_json::Error> {
-        serde_json::to_value(&self.state)
+        let configuration = self.configuration.bytes();
+        serde_json::to_value(Saved { configuration, registers: self.state.clone() })
     }
 
     fn load(&mut self, state: Value) -> Result<(), serde_json::Error> {
-        self.state = serde_json::from_value(state)?;
+        let Saved { configuration, registers } = serde_json::from_value(state)?;
+        (self.configuration, self.state) = (self.configuration.with(configuration)?, registers);
         self.settle();
         Ok(())
     }

@@ -62,7 +62,7 @@ impl Session<'_> {
         let value = u64::from_le_bytes(data);
         Ok(Some(match space {
             Space::Ports => format!("0x{value:04x}"),
-            Space::Memory => format!("0x{value:016x}"),
+            Space::Memory | Space::Configuration => format!("0x{value:016x}"),
         }))
     }
 

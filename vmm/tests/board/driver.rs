@@ -1,6 +1,8 @@
-//! The driver's side of a virtio device: it fills rings in guest memory as a kernel does, and rings at the registers.
+//! The driver's side of a virtio device: it fills rings in guest memory as a kernel does, and rings at the registers, which have the
+//! numbers of those in memory also where they are a PCI function's.
 
 use super::Board;
+use vmm::Space;
 use vmm::virtio::SLOTS;
 
 /// The registers: virtio 1.2, table 4.1.
@@ -53,6 +55,8 @@ pub(crate) enum Buffer<'a> {
 pub(crate) struct Driver<'b> {
     board: &'b Board,
     base: u64,
+    /// Whether it is a function of the PCI bus.
+    is_pci: bool,
     /// For each queue how many chains were made available, and how many have come back.
     queues: Vec<(u16, u16)>,
 }
@@ -60,7 +64,9 @@ pub(crate) struct Driver<'b> {
 impl<'b> Driver<'b> {
     /// Brings the device up: virtio 1.2, 3.1.1, with all of the features that it offers but `without`.
     pub(crate) fn start(board: &'b Board, slot: usize, without: u64) -> Self {
-        let mut driver = Self { board, base: SLOTS[slot].address.into(), queues: Vec::new() };
+        let is_pci = board.functions.contains(&slot);
+        let base = if is_pci { board.enable(slot) } else { SLOTS[slot].address.into() };
+        let mut driver = Self { board, base, is_pci, queues: Vec::new() };
         driver.write(register::STATUS, 0);
         driver.write(register::STATUS, KNOWN);
         for half in 0..2 {
@@ -102,11 +108,37 @@ impl<'b> Driver<'b> {
     }
 
     pub(crate) fn read(&self, register: u64) -> u32 {
-        self.board.readl(self.base + register)
+        let (at, width) = self.place(register);
+        let mut bytes = [0; 4];
+        self.board.bus.read(Space::Memory, self.base + at, &mut bytes[..width]);
+        u32::from_le_bytes(bytes)
     }
 
     pub(crate) fn write(&self, register: u64, value: u32) {
-        self.board.writel(self.base + register, value);
+        let (at, width) = self.place(register);
+        self.board.bus.write(Space::Memory, self.base + at, &value.to_le_bytes()[..width]);
+    }
+
+    /// Where a register is, and how wide: virtio 1.2, 4.1.4.3 for a PCI function.
+    fn place(&self, register: u64) -> (u64, usize) {
+        match register {
+            _ if !self.is_pci => (register, 4),
+            register::DEVICE_FEATURES_SEL => (0x00, 4),
+            register::DEVICE_FEATURES => (0x04, 4),
+            register::DRIVER_FEATURES_SEL => (0x08, 4),
+            register::DRIVER_FEATURES => (0x0c, 4),
+            register::STATUS => (0x14, 1),
+            register::QUEUE_SEL => (0x16, 2),
+            register::QUEUE_NUM | register::QUEUE_NUM_MAX => (0x18, 2),
+            register::QUEUE_READY => (0x1c, 2),
+            register::QUEUE_DESC..0x88 => (register - register::QUEUE_DESC + 0x20, 4),
+            register::QUEUE_DRIVER..0x98 => (register - register::QUEUE_DRIVER + 0x28, 4),
+            register::QUEUE_DEVICE..0xa8 => (register - register::QUEUE_DEVICE + 0x30, 4),
+            register::INTERRUPT_STATUS => (0x1000, 1),
+            register::QUEUE_NOTIFY => (0x3000, 2),
+            // None of these is anything else's: where vectors are, and messages.
+            _ => (0x10 + register % 0x4000, 2),
+        }
     }
 
     /// Writes a descriptor.
@@ -123,7 +155,17 @@ impl<'b> Driver<'b> {
         self.board.wires.ram.write(entry, &head.to_le_bytes()).unwrap();
         *added = added.wrapping_add(1);
         self.board.wires.ram.write(at + 2, &added.to_le_bytes()).unwrap();
-        self.write(register::QUEUE_NOTIFY, queue);
+        self.notify(queue);
+    }
+
+    /// Says that there is something in a queue.
+    pub(crate) fn notify(&self, queue: u32) {
+        if self.is_pci {
+            let at = self.base + 0x3000 + 4 * u64::from(queue & 0xff);
+            self.board.bus.write(Space::Memory, at, &queue.to_le_bytes()[..2]);
+        } else {
+            self.write(register::QUEUE_NOTIFY, queue);
+        }
     }
 
     /// Hands buffers over as one chain from the first descriptor on. Where each lies.

@@ -15,7 +15,16 @@ pub(crate) mod driver;
 pub(crate) struct Board {
     pub(crate) bus: Bus,
     pub(crate) wires: Wires,
+    /// Which of the virtio devices, as they were named, are functions of the PCI bus: each is the device of this number behind
+    /// [`FUNCTIONS`].
+    pub(crate) functions: Vec<usize>,
 }
+
+/// The device of the PCI bus that the first virtio device is, if it is one.
+const FUNCTIONS: u8 = 4;
+/// Where the registers of virtio devices on the PCI bus are put, and their messages.
+const REGISTERS: u64 = 0xe000_0000;
+pub(crate) const MESSAGES: u64 = 0xe100_0000;
 
 impl Board {
     /// One with these devices, whose interrupt lines lead to the controllers here. Virtio devices are in their slots in this order;
@@ -29,19 +38,31 @@ impl Board {
         let wires = Wires::new(Ram::new(0x10_0000).unwrap(), Clock::stepped(), 2);
         wires.interrupts.connect(Arc::clone(&wires.chips) as _);
         disks.iter().for_each(|disk| wires.disks.add(disk.clone()));
+        Self::of(devices, wires)
+    }
+
+    /// The same, with these wires.
+    pub(crate) fn of(devices: &[&str], wires: Wires) -> Self {
         let mut bus = Bus::new(wires.ram.clone());
-        let mut slots = SLOTS.into_iter();
+        let mut functions = Vec::new();
+        let mut count = 0;
         for name in devices {
-            match (device_class(name), virtio::model_class(name)) {
-                (Some(class), _) => bus.add(name, (class.make)(&wires), class.regions).unwrap(),
-                (None, class) => {
-                    let model = (class.unwrap().make)(&wires);
-                    let (device, region) = virtio::in_slot(model, slots.next().unwrap(), &wires);
-                    bus.add(name, device, &[region]).unwrap();
-                }
+            if let Some(class) = device_class(name) {
+                bus.add(name, (class.make)(&wires), class.regions).unwrap();
+                continue;
             }
+            let model = name.trim_end_matches("-pci");
+            let model = (virtio::model_class(model).unwrap().make)(&wires);
+            let (device, region) = if name.ends_with("-pci") {
+                functions.push(count);
+                virtio::on_bus(model, FUNCTIONS + u8::try_from(count).unwrap(), &wires)
+            } else {
+                virtio::in_slot(model, SLOTS[count], &wires)
+            };
+            bus.add(name, device, &[region]).unwrap();
+            count += 1;
         }
-        Self { bus, wires }
+        Self { bus, wires, functions }
     }
 
     /// The names of every device, and where it lies when it is alone.
@@ -49,7 +70,26 @@ impl Board {
         let slot = Region::memory(SLOTS[0].address.into(), u64::from(SLOTS[0].address + SLOTS[0].length - 1));
         let devices = device_classes().into_iter().map(|class| (class.name, class.regions.to_vec()));
         let virtio = virtio::model_classes().into_iter().map(|class| (class.name, vec![slot]));
-        devices.chain(virtio).collect()
+        let function = vec![Region::function(FUNCTIONS, 0)];
+        let pci = Self::on_pci().into_iter().map(|name| (name, function.clone()));
+        devices.chain(virtio).chain(pci).collect()
+    }
+
+    /// The names of all virtio devices as functions of the PCI bus.
+    pub(crate) fn on_pci() -> Vec<&'static str> {
+        let classes = virtio::model_classes().into_iter();
+        classes.map(|class| &*Box::leak(format!("{}-pci", class.name).into_boxed_str())).collect()
+    }
+
+    /// Gives a virtio device on the PCI bus addresses, and has it answer: where its registers are.
+    pub(crate) fn enable(&self, slot: usize) -> u64 {
+        let at = (u64::from(FUNCTIONS) + slot as u64) << 11;
+        let (registers, messages) = (REGISTERS + 0x1_0000 * slot as u64, MESSAGES + 0x1000 * slot as u64);
+        let set = |register: u64, bytes: &[u8]| self.bus.write(Space::Configuration, at + register, bytes);
+        set(0x20, &registers.to_le_bytes()[..4]);
+        set(0x14, &messages.to_le_bytes()[..4]);
+        set(0x04, &[0x06, 0x00]);
+        registers
     }
 
     /// So many bytes of RAM.
@@ -74,6 +114,21 @@ impl Board {
 
     pub(crate) fn outb(&self, port: u16, byte: u8) {
         assert_eq!(self.bus.write(Space::Ports, port.into(), &[byte]), Access::Done);
+    }
+
+    /// Reads four bytes of the configuration space of a function of the first bus, as a processor does.
+    pub(crate) fn config(&self, function: u32, register: u32) -> u32 {
+        self.bus.write(Space::Ports, 0xcf8, &(1 << 31 | function << 8 | register).to_le_bytes());
+        let mut bytes = [0; 4];
+        self.bus.read(Space::Ports, 0xcfc, &mut bytes);
+        u32::from_le_bytes(bytes)
+    }
+
+    /// Writes to it.
+    pub(crate) fn set_config(&self, function: u32, register: u32, bytes: &[u8]) {
+        let address = 1 << 31 | function << 8 | register & !3;
+        self.bus.write(Space::Ports, 0xcf8, &address.to_le_bytes());
+        self.bus.write(Space::Ports, 0xcfc + u64::from(register & 3), bytes);
     }
 
     pub(crate) fn readl(&self, address: u64) -> u32 {

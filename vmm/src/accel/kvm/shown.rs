@@ -160,7 +160,7 @@ impl Shown {
     /// Shows the slot of this number as it is now.
     fn put(&self, held: &Held, number: usize) -> Result<(), AccelError> {
         let (Some(ram), Some(Some(slot))) = (&held.ram, held.slots.get(number)) else { return Ok(()) };
-        let blocks = ram.blocks();
+        let blocks = ram.all_blocks();
         let block = blocks
             .get(slot.block)
             .filter(|block| slot.offset.checked_add(slot.length).is_some_and(|end| end <= block.length));

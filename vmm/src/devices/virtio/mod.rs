@@ -6,10 +6,13 @@ mod chain;
 mod console;
 mod mmio;
 mod model;
+mod pci;
 mod ring;
 mod rng;
+mod transport;
 
 pub use chain::{Broken, Chain};
 pub use mmio::{SLOTS, Slot, in_slot};
 pub use model::{MODELS, Model, ModelClass, model_class, model_classes};
+pub use pci::on_bus;
 pub use ring::Rings;

@@ -162,8 +162,9 @@ impl<'a> Rings<'a> {
         self.rings.get_mut(queue).map_or(Ok(()), |ring| ring.give_back(chain, written, self.ram))
     }
 
-    /// Whether the driver is to be interrupted.
-    pub(super) fn interrupts(&self) -> bool {
-        self.rings.iter().any(|ring| ring.is_told)
+    /// The queues for which the driver is to be interrupted.
+    pub(super) fn interrupting(&self) -> Vec<usize> {
+        let told = self.rings.iter().enumerate().filter(|(_, ring)| ring.is_told);
+        told.map(|(queue, _)| queue).collect()
     }
 }

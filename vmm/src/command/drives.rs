@@ -1,0 +1,39 @@
+//! Opens the disks that the options name, and puts those of IDE into their drives.
+
+use std::path::Path;
+
+use super::options::Options;
+use crate::{Builder, Disk, Media};
+
+/// Puts IDE disks and the disc of a CD-ROM drive into their drives.
+pub(super) fn fill(builder: Builder, options: &Options) -> Result<Builder, String> {
+    let disks = [&options.hda, &options.hdb, &options.hdc, &options.hdd];
+    for (number, disk) in disks.into_iter().enumerate() {
+        if let Some(disk) = disk {
+            builder.wires().drives.put(number, Media::Disk(open(disk)?));
+        }
+    }
+    if let Some(disc) = &options.cdrom {
+        let path = disc.split(',').next().unwrap_or_default();
+        let disc = Disk::open(Path::new(path), true).map_err(|error| format!("cannot {error}"))?;
+        if !builder.wires().drives.put(CDROM, Media::Cdrom(disc)) {
+            return Err(
+                "there cannot be both a third IDE disk and a CD-ROM: they have the same place".to_owned()
+            );
+        }
+    }
+    Ok(builder)
+}
+
+/// Where QEMU has the drive of `-cdrom`: the first of the second channel.
+const CDROM: usize = 2;
+
+/// Opens what names a disk: a file, and with a comma whether it is only read.
+pub(super) fn open(disk: &str) -> Result<Disk, String> {
+    let (path, is_read_only) = match disk.rsplit_once(',') {
+        Some((path, "readonly=on" | "readonly" | "ro")) => (path, true),
+        Some((path, "readonly=off")) => (path, false),
+        _ => (disk, false),
+    };
+    Disk::open(Path::new(path), is_read_only).map_err(|error| format!("cannot {error}"))
+}
