@@ -12,7 +12,7 @@ use crate::irq::Chips;
 use crate::machine::Parts;
 use crate::{
     Bus, CpuModel, Device, DeviceClass, Disk, IrqChip, ItemsError, Machine, MemoryError, Ram, Region,
-    RegionError, Space, Target, Wires, device_class, device_classes,
+    RegionError, Space, Target, Wires, device_class, device_classes, smbios,
 };
 
 /// Why a machine cannot be built.
@@ -261,6 +261,7 @@ impl Builder {
         }
         if let Some(tables) = &acpi {
             tables.offer(&self.wires.items)?;
+            smbios::offer(tables.described(), self.wires.ram.size(), &self.wires.items)?;
         }
         let cpus: Result<Vec<_>, _> = (0..count).map(|id| self.hypervisor.create_cpu(id, count)).collect();
         Ok(Machine::new(Parts {

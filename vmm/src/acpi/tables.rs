@@ -49,6 +49,11 @@ impl Tables {
         Self(described)
     }
 
+    /// What they tell of.
+    pub(crate) fn described(&self) -> &Described {
+        &self.0
+    }
+
     /// Writes them where an operating system looks for them.
     pub(crate) fn write(&self, ram: &Ram) -> Result<(), MemoryError> {
         let placed = self.at(TABLES);

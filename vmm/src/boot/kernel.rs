@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::{elf, linux, multiboot, pci};
 use crate::accel::CpuError;
-use crate::{Machine, MachineError, MemoryError, Ram};
+use crate::{Machine, MachineError, MemoryError, Ram, mp_table, smbios};
 
 /// A file, with the name that an error gives it.
 #[derive(Clone, Debug)]
@@ -161,8 +161,14 @@ pub fn load(machine: &mut Machine, boot: &Boot) -> Result<(), BootError> {
     }
     pci::settle(machine.bus());
     if let Some(tables) = machine.acpi() {
-        let name = "the ACPI tables".to_owned();
-        tables.write(machine.ram()).map_err(|source| BootError::Memory { name, source })?;
+        let (ram, described) = (machine.ram(), tables.described());
+        for (name, written) in [
+            ("the ACPI tables", tables.write(ram)),
+            ("the MP table", mp_table::write(described, ram)),
+            ("the SMBIOS tables", smbios::write(described, ram)),
+        ] {
+            written.map_err(|source| BootError::Memory { name: name.to_owned(), source })?;
+        }
     }
     if let Some(header) = linux::Header::find(&boot.kernel) {
         return linux::boot(machine, boot, header);
