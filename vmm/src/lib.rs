@@ -43,6 +43,7 @@ mod power;
 mod processor;
 pub mod qtest;
 mod region;
+mod snapshot;
 mod vcpu;
 mod view;
 
@@ -63,6 +64,7 @@ pub use memory::{Block, MemoryError, Ram};
 pub use power::{End, Limit, Power};
 pub use processor::{CpuModel, CpuModelError, Feature, feature_names};
 pub use region::{Region, RegionError, Space};
+pub use snapshot::{CpuState, FORMAT as SNAPSHOT_FORMAT, SnapshotError, State};
 pub use view::{Range, View};
 
 #[doc(hidden)]

@@ -62,9 +62,9 @@ pub enum MachineError {
 
 /// A machine: RAM, a bus and vCPUs.
 pub struct Machine {
-    cpus: Vec<Box<dyn Cpu>>,
-    attentions: Vec<Arc<Attention>>,
-    hypervisor: Box<dyn Hypervisor>,
+    pub(crate) cpus: Vec<Box<dyn Cpu>>,
+    pub(crate) attentions: Vec<Arc<Attention>>,
+    pub(crate) hypervisor: Box<dyn Hypervisor>,
     bus: Bus,
     wires: Wires,
     irqchip: IrqChip,

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use kvm_bindings::{kvm_regs, kvm_sregs};
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::clock::{Clock, Nanos};
@@ -48,6 +49,9 @@ pub enum AccelError {
         /// What the kernel says.
         source: io::Error,
     },
+    /// A saved state is none of its.
+    #[error("take the state of its own: {0}")]
+    State(#[from] serde_json::Error),
 }
 
 /// What helps where a device cannot be opened, as far as that is known.
@@ -78,6 +82,12 @@ pub enum CpuError {
         /// The instruction pointer.
         rip: u64,
     },
+    /// A saved state is none of its.
+    #[error("take its state: {0}")]
+    State(#[from] serde_json::Error),
+    /// A saved state is of another processor.
+    #[error("take its state: {0}")]
+    OtherState(String),
     /// Its thread panicked, in whatever the guest made it do.
     #[error(
         "go on: its thread panicked, which is a bug of this program or of a device of its maker's own: {0}"
@@ -201,6 +211,16 @@ pub trait Hypervisor: Send {
     fn reset(&mut self) -> Result<(), AccelError> {
         Ok(())
     }
+
+    /// What it has of the machine besides vCPUs and RAM: interrupt controllers, timer and clock.
+    fn state(&self) -> Result<Value, AccelError> {
+        Ok(serde_json::to_value(())?)
+    }
+
+    /// Takes such a state over, before the vCPUs take theirs.
+    fn load(&mut self, state: Value) -> Result<(), AccelError> {
+        Ok(serde_json::from_value(state)?)
+    }
 }
 
 /// A vCPU as an accel makes it.
@@ -238,6 +258,12 @@ pub trait Cpu: Send {
 
     /// Makes it as the processor is after power-up.
     fn reset(&mut self) -> Result<(), CpuError>;
+
+    /// All of it that a guest can see, between two runs.
+    fn state(&self) -> Result<Value, CpuError>;
+
+    /// Takes a state over. One that is none of a vCPU like this one is refused, and it stays as it is.
+    fn load(&mut self, state: Value) -> Result<(), CpuError>;
 
     /// The general registers.
     fn regs(&self) -> Result<kvm_regs, CpuError>;

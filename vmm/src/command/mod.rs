@@ -3,6 +3,7 @@
 mod build;
 mod options;
 mod run;
+mod saving;
 mod terminal;
 
 pub use run::boot;

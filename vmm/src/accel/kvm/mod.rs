@@ -7,6 +7,7 @@ mod kick;
 mod reset;
 mod ring;
 mod shown;
+mod state;
 mod system;
 mod trace;
 mod vm;
