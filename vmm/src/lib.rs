@@ -33,6 +33,7 @@ mod device;
 mod devices;
 mod disk;
 mod entropy;
+pub mod gdb;
 pub mod irq;
 mod machine;
 mod machines;

@@ -3,10 +3,11 @@
 use std::io;
 use std::sync::Arc;
 
-use kvm_bindings::{kvm_regs, kvm_sregs};
+use kvm_bindings::{kvm_fpu, kvm_regs, kvm_sregs};
 use serde_json::Value;
 use thiserror::Error;
 
+use super::{Debugging, Stopped};
 use crate::clock::{Clock, Nanos};
 use crate::irq::{Apics, Controller};
 use crate::map::Listener;
@@ -88,6 +89,9 @@ pub enum CpuError {
     /// A saved state is of another processor.
     #[error("take its state: {0}")]
     OtherState(String),
+    /// It cannot do something.
+    #[error("do without {0}")]
+    Missing(&'static str),
     /// Its thread panicked, in whatever the guest made it do.
     #[error(
         "go on: its thread panicked, which is a bug of this program or of a device of its maker's own: {0}"
@@ -156,6 +160,8 @@ pub enum Exit<'a> {
     },
     /// A local APIC of the accel has ended a level-triggered interrupt of this vector.
     EndOfInterrupt(u8),
+    /// What a debugger has asked for has happened: what, and at which instruction pointer.
+    Debug(Stopped, u64),
     /// The processor has shut down, as after a triple fault.
     Shutdown,
     /// Any other reason, with what it carries.
@@ -258,6 +264,26 @@ pub trait Cpu: Send {
 
     /// Makes it as the processor is after power-up.
     fn reset(&mut self) -> Result<(), CpuError>;
+
+    /// What it is to leave the guest for, besides what it always does.
+    fn debug(&mut self, _: &Debugging) -> Result<(), CpuError> {
+        Err(CpuError::Missing("debugging"))
+    }
+
+    /// The guest-physical address of a linear one, if its page tables have any.
+    fn translate(&self, address: u64) -> Result<Option<u64>, CpuError> {
+        Ok(Some(address))
+    }
+
+    /// What of the FPU is in every processor.
+    fn fpu(&self) -> Result<kvm_fpu, CpuError> {
+        Ok(kvm_fpu::default())
+    }
+
+    /// Sets that.
+    fn set_fpu(&mut self, _: &kvm_fpu) -> Result<(), CpuError> {
+        Ok(())
+    }
 
     /// All of it that a guest can see, between two runs.
     fn state(&self) -> Result<Value, CpuError>;

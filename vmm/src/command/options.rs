@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser};
 
 use crate::boot::Entry;
+use crate::gdb::Place;
 
 /// A PC virtual machine that boots a kernel on this terminal. The options are spelled as QEMU's are, with one dash or two.
 #[derive(Debug, Parser)]
@@ -100,6 +101,15 @@ pub(super) struct Options {
     /// Go on with a machine that was saved, made with the same options; a kernel is booted only once it resets.
     #[arg(long, value_name = "FILE", conflicts_with = "qtest")]
     pub(super) restore: Option<PathBuf>,
+    /// Where a debugger can come in: tcp::PORT, HOST:PORT or unix:PATH. It stops the machine when it comes.
+    #[arg(long, value_name = "WHERE")]
+    pub(super) gdb: Option<Place>,
+    /// The same as -gdb tcp::1234.
+    #[arg(short = 's', conflicts_with = "gdb")]
+    pub(super) s: bool,
+    /// Wait for a debugger before anything runs.
+    #[arg(short = 'S')]
+    pub(super) stands: bool,
     /// Write each ioctl and its result to standard error.
     #[arg(long)]
     pub(super) trace: bool,

@@ -12,6 +12,7 @@ use super::options::Options;
 use super::saving::{Saving, restore};
 use super::terminal::{Escape, Raw};
 use crate::boot::{Boot, File, load};
+use crate::gdb::{Line, Place, serve};
 use crate::qtest::Session;
 use crate::{End, Input, Machine};
 
@@ -73,8 +74,25 @@ fn run(options: &Options) -> Result<u8, String> {
 fn run_to_the_end(machine: &mut Machine, boot: Option<&Boot>, options: &Options) -> Result<End, String> {
     let saving = Saving::of(options)?;
     let _raw = reads_terminal(options).then(|| read_terminal(machine, &saving)).transpose()?;
+    let place = options.s.then(|| Place::Tcp("127.0.0.1:1234".to_owned())).or_else(|| options.gdb.clone());
+    let line = place.map(|place| Line::open(&place, machine.stop())).transpose();
+    let line = line.map_err(|error| error.to_string())?;
+    if options.stands && line.is_none() {
+        return Err("-S waits for a debugger, and none can come in: -gdb WHERE says where".to_owned());
+    }
+    let mut debugger = line.as_ref().filter(|_| options.stands).and_then(Line::wait);
     loop {
-        match machine.run(saving.limit()).map_err(sentence)? {
+        let end = match debugger.take() {
+            Some(stream) => serve(machine, stream).map_err(sentence)?,
+            None => Some(machine.run(saving.limit()).map_err(sentence)?),
+        };
+        // A debugger that has gone leaves the machine to go on.
+        let Some(end) = end else { continue };
+        debugger = line.as_ref().and_then(Line::came);
+        if debugger.is_some() && end == End::Stopped {
+            continue;
+        }
+        match end {
             End::Stopped if saving.was_asked(machine)? => {}
             End::OutOfTime => {
                 saving.at_the_end(machine)?;

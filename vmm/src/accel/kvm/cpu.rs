@@ -9,10 +9,13 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::thread::{self, ThreadId};
 
-use kvm_bindings::{CpuId, KVM_EXIT_DIRTY_RING_FULL, Msrs, kvm_msr_entry, kvm_regs, kvm_run, kvm_sregs};
+use kvm_bindings::{
+    CpuId, KVM_EXIT_DIRTY_RING_FULL, Msrs, kvm_fpu, kvm_msr_entry, kvm_regs, kvm_run, kvm_sregs,
+};
 use kvm_ioctls::{VcpuExit, VcpuFd};
 use serde_json::Value;
 
+use super::debug;
 use super::kick::{KvmKick, handle_signal};
 use super::reset::{self, PowerUp};
 use super::shown::Shown;
@@ -20,7 +23,7 @@ use super::state::VcpuState;
 use super::trace::{of_cpu, told};
 use super::watcher;
 use crate::IrqChip;
-use crate::accel::{AccelError, Cpu, CpuError, Exit, Kick};
+use crate::accel::{AccelError, Cpu, CpuError, Debugging, Exit, Kick, Stopped};
 use crate::clock::Nanos;
 
 /// A vCPU.
@@ -58,6 +61,7 @@ enum Found {
     ReadMsr(u32, *mut u64, *mut u8),
     WriteMsr(u32, u64, *mut u8),
     EndOfInterrupt(u8),
+    Debug(Stopped, u64),
     Shutdown,
     RingFull,
     InternalError,
@@ -92,6 +96,7 @@ impl KvmCpu {
             Ok(VcpuExit::Hlt) => Found::Halt,
             Ok(VcpuExit::Intr) => Found::Kicked,
             Ok(VcpuExit::InternalError) => Found::InternalError,
+            Ok(VcpuExit::Debug(exit)) => Found::Debug(debug::stopped(&exit), exit.pc),
             Ok(VcpuExit::Shutdown) => Found::Shutdown,
             Ok(VcpuExit::IrqWindowOpen) => Found::Open,
             // The run page has the priority anyway.
@@ -217,6 +222,7 @@ impl Cpu for KvmCpu {
                 Exit::WriteMsr { msr, data, faults: unsafe { &mut *faults } }
             }
             Found::EndOfInterrupt(vector) => Exit::EndOfInterrupt(vector),
+            Found::Debug(stopped, at) => Exit::Debug(stopped, at),
             Found::Shutdown => Exit::Shutdown,
             Found::RingFull => Exit::Kicked,
             Found::InternalError => Exit::Other(self.internal_error()),
@@ -278,6 +284,23 @@ impl Cpu for KvmCpu {
         self.begin_anew(&reset::sregs(self.power_up.apic_base))?;
         self.power_up.put_back(&self.fd)?;
         self.put_xsave_back()
+    }
+
+    fn debug(&mut self, how: &Debugging) -> Result<(), CpuError> {
+        of_cpu("KVM_SET_GUEST_DEBUG", self.fd.set_guest_debug(&debug::control(how)))
+    }
+
+    fn translate(&self, address: u64) -> Result<Option<u64>, CpuError> {
+        let found = of_cpu("KVM_TRANSLATE", self.fd.translate_gva(address))?;
+        Ok((found.valid != 0).then_some(found.physical_address))
+    }
+
+    fn fpu(&self) -> Result<kvm_fpu, CpuError> {
+        of_cpu("KVM_GET_FPU", self.fd.get_fpu())
+    }
+
+    fn set_fpu(&mut self, fpu: &kvm_fpu) -> Result<(), CpuError> {
+        of_cpu("KVM_SET_FPU", self.fd.set_fpu(fpu))
     }
 
     fn state(&self) -> Result<Value, CpuError> {

@@ -2,6 +2,7 @@
 
 mod cpu;
 mod cpuid;
+mod debug;
 mod irqchip;
 mod kick;
 mod reset;
