@@ -62,9 +62,9 @@ pub enum MachineError {
 
 /// A machine: RAM, a bus and vCPUs.
 pub struct Machine {
-    cpus: Vec<Box<dyn Cpu>>,
-    attentions: Vec<Arc<Attention>>,
-    hypervisor: Box<dyn Hypervisor>,
+    pub(crate) cpus: Vec<Box<dyn Cpu>>,
+    pub(crate) attentions: Vec<Arc<Attention>>,
+    pub(crate) hypervisor: Box<dyn Hypervisor>,
     bus: Bus,
     wires: Wires,
     irqchip: IrqChip,
@@ -180,12 +180,22 @@ impl Machine {
     /// Runs every vCPU, each in a thread of its own, until all have halted, one cannot go on, or something asks for an end. It can
     /// run again from where it ended.
     pub fn run(&mut self, limit: Limit) -> Result<End, MachineError> {
+        self.run_some(limit, &|_| true)
+    }
+
+    /// Runs the vCPUs of these numbers alone.
+    pub(crate) fn run_some(
+        &mut self,
+        limit: Limit,
+        runs: &dyn Fn(usize) -> bool,
+    ) -> Result<End, MachineError> {
         let stop = self.stop();
         let bell = self.wires.clock.bell().map_err(MachineError::Wait)?;
-        let count = self.cpus.len();
+        let count = (0..self.cpus.len()).filter(|id| runs(*id)).count();
         let (tell, ends) = mpsc::channel();
         let result = thread::scope(|scope| {
-            for ((id, cpu), attention) in self.cpus.iter_mut().enumerate().zip(&self.attentions) {
+            let cpus = self.cpus.iter_mut().enumerate().zip(&self.attentions);
+            for ((id, cpu), attention) in cpus.filter(|((id, _), _)| runs(*id)) {
                 let around = Surroundings {
                     id,
                     bus: &self.bus,

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::accel::Stopped;
+
 /// How a run of a machine ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -21,6 +23,15 @@ pub enum End {
     PoweredOff,
     /// The guest says that it has panicked.
     Panicked,
+    /// A vCPU has done what a debugger waits for.
+    Trapped {
+        /// Which.
+        cpu: usize,
+        /// What.
+        stopped: Stopped,
+        /// Its instruction pointer.
+        at: u64,
+    },
     /// Somebody outside asked for it.
     Stopped,
     /// The time of the [`Limit`] is over.

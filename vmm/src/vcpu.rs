@@ -109,6 +109,7 @@ pub(crate) fn run(cpu: &mut dyn Cpu, around: &Surroundings<'_>) -> Result<(), Cp
             Exit::WriteMsr { msr, data, faults } => {
                 *faults = (!around.chips.write_msr(around.id, msr, data, 0)).into();
             }
+            Exit::Debug(stopped, at) => power.ask(End::Trapped { cpu: around.id, stopped, at }),
             Exit::Shutdown if around.irqchip != IrqChip::None => power.ask(End::Reset),
             Exit::Shutdown => return unhandled(cpu, "KVM_EXIT_SHUTDOWN".to_owned()),
             Exit::Other(exit) => return unhandled(cpu, exit),

@@ -16,6 +16,7 @@ fn program(board: &Board, writes: &[(u16, u8)]) {
 #[case::counter("i8254", &[(0x43, 0x34), (0x40, 0xff), (0x40, 0xff), (0x43, 0xb6), (0x42, 0x10), (0x42, 0x27)], SECOND / 2)]
 #[case::waiting_count("i8254", &[(0x43, 0x36), (0x40, 0xff), (0x40, 0xff), (0x40, 0x10), (0x40, 0x10)], SECOND / 2)]
 #[case::second("mc146818", &[(0x70, 0x0b), (0x71, 0x12)], SECOND / 2)]
+#[case::power("piix4-pm", &[(0x602, 0x01)], SECOND)]
 #[case::timeout("com1", &[(0x3fa, 0x87), (0x3f9, 0x01), (0x3fb, 0x03)], SECOND / 500)]
 fn a_state_travels(#[case] device: &str, #[case] writes: &[(u16, u8)], #[case] behind: u64) {
     let (here, there) = (Board::watched(&[device]), Board::watched(&[device]));

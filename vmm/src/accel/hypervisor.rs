@@ -3,9 +3,11 @@
 use std::io;
 use std::sync::Arc;
 
-use kvm_bindings::{kvm_regs, kvm_sregs};
+use kvm_bindings::{kvm_fpu, kvm_regs, kvm_sregs};
+use serde_json::Value;
 use thiserror::Error;
 
+use super::{Debugging, Stopped};
 use crate::clock::{Clock, Nanos};
 use crate::irq::{Apics, Controller};
 use crate::map::Listener;
@@ -48,6 +50,9 @@ pub enum AccelError {
         /// What the kernel says.
         source: io::Error,
     },
+    /// A saved state is none of its.
+    #[error("take the state of its own: {0}")]
+    State(#[from] serde_json::Error),
 }
 
 /// What helps where a device cannot be opened, as far as that is known.
@@ -78,6 +83,15 @@ pub enum CpuError {
         /// The instruction pointer.
         rip: u64,
     },
+    /// A saved state is none of its.
+    #[error("take its state: {0}")]
+    State(#[from] serde_json::Error),
+    /// A saved state is of another processor.
+    #[error("take its state: {0}")]
+    OtherState(String),
+    /// It cannot do something.
+    #[error("do without {0}")]
+    Missing(&'static str),
     /// Its thread panicked, in whatever the guest made it do.
     #[error(
         "go on: its thread panicked, which is a bug of this program or of a device of its maker's own: {0}"
@@ -146,6 +160,8 @@ pub enum Exit<'a> {
     },
     /// A local APIC of the accel has ended a level-triggered interrupt of this vector.
     EndOfInterrupt(u8),
+    /// What a debugger has asked for has happened: what, and at which instruction pointer.
+    Debug(Stopped, u64),
     /// The processor has shut down, as after a triple fault.
     Shutdown,
     /// Any other reason, with what it carries.
@@ -201,6 +217,16 @@ pub trait Hypervisor: Send {
     fn reset(&mut self) -> Result<(), AccelError> {
         Ok(())
     }
+
+    /// What it has of the machine besides vCPUs and RAM: interrupt controllers, timer and clock.
+    fn state(&self) -> Result<Value, AccelError> {
+        Ok(serde_json::to_value(())?)
+    }
+
+    /// Takes such a state over, before the vCPUs take theirs.
+    fn load(&mut self, state: Value) -> Result<(), AccelError> {
+        Ok(serde_json::from_value(state)?)
+    }
 }
 
 /// A vCPU as an accel makes it.
@@ -238,6 +264,32 @@ pub trait Cpu: Send {
 
     /// Makes it as the processor is after power-up.
     fn reset(&mut self) -> Result<(), CpuError>;
+
+    /// What it is to leave the guest for, besides what it always does.
+    fn debug(&mut self, _: &Debugging) -> Result<(), CpuError> {
+        Err(CpuError::Missing("debugging"))
+    }
+
+    /// The guest-physical address of a linear one, if its page tables have any.
+    fn translate(&self, address: u64) -> Result<Option<u64>, CpuError> {
+        Ok(Some(address))
+    }
+
+    /// What of the FPU is in every processor.
+    fn fpu(&self) -> Result<kvm_fpu, CpuError> {
+        Ok(kvm_fpu::default())
+    }
+
+    /// Sets that.
+    fn set_fpu(&mut self, _: &kvm_fpu) -> Result<(), CpuError> {
+        Ok(())
+    }
+
+    /// All of it that a guest can see, between two runs.
+    fn state(&self) -> Result<Value, CpuError>;
+
+    /// Takes a state over. One that is none of a vCPU like this one is refused, and it stays as it is.
+    fn load(&mut self, state: Value) -> Result<(), CpuError>;
 
     /// The general registers.
     fn regs(&self) -> Result<kvm_regs, CpuError>;

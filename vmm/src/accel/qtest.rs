@@ -4,6 +4,7 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use kvm_bindings::{kvm_regs, kvm_sregs};
+use serde_json::Value;
 
 use crate::accel::{AccelError, Cpu, CpuError, Exit, Hypervisor, InAccel, Kick};
 use crate::clock::{Clock, Nanos};
@@ -127,6 +128,15 @@ impl Cpu for StillCpu {
 
     fn reset(&mut self) -> Result<(), CpuError> {
         (self.regs, self.sregs) = Default::default();
+        Ok(())
+    }
+
+    fn state(&self) -> Result<Value, CpuError> {
+        Ok(serde_json::to_value((self.regs, self.sregs))?)
+    }
+
+    fn load(&mut self, state: Value) -> Result<(), CpuError> {
+        (self.regs, self.sregs) = serde_json::from_value(state)?;
         Ok(())
     }
 

@@ -4,6 +4,7 @@ mod build;
 mod drives;
 mod options;
 mod run;
+mod saving;
 mod terminal;
 
 pub use run::boot;

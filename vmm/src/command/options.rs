@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser};
 
 use crate::boot::Entry;
+use crate::gdb::Place;
 
 /// A PC virtual machine that boots a kernel on this terminal. The options are spelled as QEMU's are, with one dash or two.
 #[derive(Debug, Parser)]
@@ -20,7 +21,10 @@ Examples:
   assay boot -accel qtest -qtest stdio         drive the devices by QEMU's text protocol
   assay boot -device '?'                       the devices that there are
 
-On the terminal, Ctrl-A X ends the machine."
+  assay boot -kernel vmlinuz -initrd initrd.img -save FILE        Ctrl-A S saves the machine there
+  assay boot -restore FILE                     goes on where it was saved, in the same machine
+
+On the terminal, Ctrl-A X ends the machine, Ctrl-A S saves it, and Ctrl-A twice types one."
 )]
 pub(super) struct Options {
     /// The kernel: a bzImage, a Multiboot image, or an ELF file of 32-bit code or with a PVH note.
@@ -110,6 +114,24 @@ pub(super) struct Options {
     /// Properties of QEMU's own devices, which have no meaning here.
     #[arg(long, value_name = "PROPERTY")]
     pub(super) global: Vec<String>,
+    /// Where Ctrl-A S saves the whole machine, which goes on then. The disks are not saved with it.
+    #[arg(long, value_name = "FILE")]
+    pub(super) save: Option<PathBuf>,
+    /// Save the machine after so many seconds, and end it.
+    #[arg(long, value_name = "SECONDS", requires = "save")]
+    pub(super) save_after: Option<f64>,
+    /// Go on with a machine that was saved, made with the same options; a kernel is booted only once it resets.
+    #[arg(long, value_name = "FILE", conflicts_with = "qtest")]
+    pub(super) restore: Option<PathBuf>,
+    /// Where a debugger can come in: tcp::PORT, HOST:PORT or unix:PATH. It stops the machine when it comes.
+    #[arg(long, value_name = "WHERE")]
+    pub(super) gdb: Option<Place>,
+    /// The same as -gdb tcp::1234.
+    #[arg(short = 's', conflicts_with = "gdb")]
+    pub(super) s: bool,
+    /// Wait for a debugger before anything runs.
+    #[arg(short = 'S')]
+    pub(super) stands: bool,
     /// Write each ioctl and its result to standard error.
     #[arg(long)]
     pub(super) trace: bool,

@@ -5,13 +5,16 @@ use std::io::{self, BufReader, IsTerminal as _};
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use super::build::{build, devices, reads_terminal};
 use super::options::Options;
+use super::saving::{Saving, restore};
 use super::terminal::{Escape, Raw};
 use crate::boot::{Boot, File, load};
+use crate::gdb::{Line, Place, serve};
 use crate::qtest::Session;
-use crate::{End, Input, Limit, Machine};
+use crate::{End, Input, Machine};
 
 /// Boots what the words behind the program's name say. The status is what the guest's exit device says, 0 after a stop or a reset
 /// that is not followed, 1 where there is no machine, 2 where the words make no sense.
@@ -48,7 +51,7 @@ fn run(options: &Options) -> Result<u8, String> {
             append: options.append.clone(),
             entry: options.entry.unwrap_or_default(),
         }),
-        None if options.qtest.is_some() || options.bios.is_some() => None,
+        None if options.qtest.is_some() || options.bios.is_some() || options.restore.is_some() => None,
         None => return Err("there is nothing to boot: -kernel FILE or -bios FILE says what".to_owned()),
     };
     if boot.is_some() && options.bios.is_some() {
@@ -56,8 +59,10 @@ fn run(options: &Options) -> Result<u8, String> {
             .to_owned());
     }
     let mut machine = build(options)?;
-    if let Some(boot) = &boot {
-        load(&mut machine, boot).map_err(sentence)?;
+    match (&options.restore, &boot) {
+        (Some(file), _) => restore(&mut machine, file)?,
+        (None, Some(boot)) => load(&mut machine, boot).map_err(sentence)?,
+        (None, None) => {}
     }
     let end = match &options.qtest {
         Some(place) => converse(&machine, place)?,
@@ -71,9 +76,37 @@ fn run(options: &Options) -> Result<u8, String> {
 }
 
 fn run_to_the_end(machine: &mut Machine, boot: Option<&Boot>, options: &Options) -> Result<End, String> {
-    let _raw = reads_terminal(options).then(|| read_terminal(machine)).transpose()?;
+    let saving = Saving::of(options)?;
+    let _raw = reads_terminal(options).then(|| read_terminal(machine, &saving)).transpose()?;
+    let place = options.s.then(|| Place::Tcp("127.0.0.1:1234".to_owned())).or_else(|| options.gdb.clone());
+    let line = place.map(|place| Line::open(&place, machine.stop())).transpose();
+    let line = line.map_err(|error| error.to_string())?;
+    if options.stands && line.is_none() {
+        return Err("-S waits for a debugger, and none can come in: -gdb WHERE says where".to_owned());
+    }
+    let mut debugger = line.as_ref().filter(|_| options.stands).and_then(Line::wait);
     loop {
-        match machine.run(Limit::default()).map_err(sentence)? {
+        let end = match debugger.take() {
+            Some(stream) => serve(machine, stream).map_err(sentence)?,
+            None => Some(machine.run(saving.limit()).map_err(sentence)?),
+        };
+        // A debugger that has gone leaves the machine to go on.
+        let Some(end) = end else { continue };
+        debugger = line.as_ref().and_then(Line::came);
+        if debugger.is_some() && end == End::Stopped {
+            continue;
+        }
+        match end {
+            End::Stopped if saving.was_asked(machine)? => {}
+            End::OutOfTime => {
+                saving.at_the_end(machine)?;
+                return Ok(End::Stopped);
+            }
+            End::Reset if !options.no_reboot && options.restore.is_some() => {
+                return Err(
+                    "the machine resets, and what it was booted from was not saved with it".to_owned()
+                );
+            }
             End::Reset if !options.no_reboot => {
                 machine.reset().map_err(sentence)?;
                 if let Some(boot) = boot {
@@ -86,11 +119,11 @@ fn run_to_the_end(machine: &mut Machine, boot: Option<&Boot>, options: &Options)
 }
 
 /// Has what is typed on standard input go to the first serial port: byte by byte, where it is a terminal.
-fn read_terminal(machine: &mut Machine) -> Result<Option<Raw>, String> {
+fn read_terminal(machine: &mut Machine, saving: &Saving) -> Result<Option<Raw>, String> {
     let standard = io::stdin();
     let from = standard.as_fd().try_clone_to_owned().map_err(|error| format!("cannot read: {error}"))?;
     let is_terminal = standard.is_terminal();
-    let mut escape = Escape::default();
+    let mut escape = Escape::saying(Arc::clone(&saving.asked));
     let to = machine.wires().serial[0].clone();
     let filter = Box::new(move |bytes: &mut Vec<u8>| is_terminal && escape.filter(bytes));
     machine.add_input(Input { from, to, filter });

@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write as _};
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use tracing::field::{Field, Visit};
@@ -31,16 +33,22 @@ impl Drop for Raw {
     }
 }
 
-/// Finds Ctrl-A X, which ends the machine; Ctrl-A twice types one.
+/// Finds Ctrl-A X, which ends the machine, and Ctrl-A S, which has it saved; Ctrl-A twice types one.
 #[derive(Debug, Default)]
 pub(super) struct Escape {
     is_begun: bool,
+    saves: Arc<AtomicBool>,
 }
 
 const CTRL_A: u8 = 1;
 
 impl Escape {
-    /// Takes out of `bytes` what is for this program: whether it is to end.
+    /// One that says here when the machine is to be saved.
+    pub(super) fn saying(saves: Arc<AtomicBool>) -> Self {
+        Self { is_begun: false, saves }
+    }
+
+    /// Takes out of `bytes` what is for this program: whether the machine is to stop, for good or to be saved.
     pub(super) fn filter(&mut self, bytes: &mut Vec<u8>) -> bool {
         let mut ends = false;
         bytes.retain(|byte| {
@@ -52,6 +60,11 @@ impl Escape {
                 }
                 (true, b'x' | b'X') => {
                     ends = true;
+                    false
+                }
+                (true, b's' | b'S') => {
+                    ends = true;
+                    self.saves.store(true, Ordering::Relaxed);
                     false
                 }
                 _ => true,
@@ -116,6 +129,9 @@ impl Visit for Line {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::Escape;
 
     #[test]
@@ -127,5 +143,14 @@ mod tests {
         let mut bytes = b"\x01c\x01X".to_vec();
         assert!(escape.filter(&mut bytes));
         assert_eq!(bytes, b"\x01c");
+    }
+
+    #[test]
+    fn ctrl_a_s_stops_it_to_be_saved() {
+        let saves = Arc::new(AtomicBool::new(false));
+        let mut escape = Escape::saying(Arc::clone(&saves));
+        let mut bytes = b"a\x01sb".to_vec();
+        assert!(escape.filter(&mut bytes) && saves.load(Ordering::Relaxed));
+        assert_eq!(bytes, b"ab");
     }
 }

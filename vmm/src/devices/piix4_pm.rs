@@ -14,6 +14,7 @@ crate::device!("piix4-pm", "power management: power-off, and a timer", [Region::
         configuration: Configuration::new(layout()),
         state: State::default(),
         clock: wires.clock.clone(),
+        ahead: 0,
         line: wires.interrupts.line(SCI.into()),
         power: wires.power.clone(),
     };
@@ -56,6 +57,8 @@ struct Piix4Pm {
     configuration: Configuration,
     state: State,
     clock: Clock,
+    /// How far the timer's time is ahead of the clock's, after a state came from another machine: modulo all of it.
+    ahead: Nanos,
     line: Line,
     power: Power,
 }
@@ -70,11 +73,13 @@ struct State {
     overflows: u64,
 }
 
+/// What is saved: the timer goes on from where it was, whatever the clock of the next machine shows.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Saved {
     configuration: Vec<u8>,
     registers: State,
+    time: Nanos,
 }
 
 fn layout() -> Layout {
@@ -101,8 +106,7 @@ fn layout() -> Layout {
 impl Piix4Pm {
     /// Tells of what the timer has done, and asks to be woken for what it does next.
     fn settle(&mut self) {
-        let now = self.clock.now();
-        let overflows = overflows(now);
+        let overflows = overflows(self.time());
         if overflows != self.state.overflows {
             self.state.overflows = overflows;
             self.state.status |= TIMER_OVERFLOW;
@@ -110,15 +114,21 @@ impl Piix4Pm {
         let asks = self.state.status & self.state.enable;
         self.line.set(asks != 0);
         if self.state.enable & TIMER_OVERFLOW != 0 && asks & TIMER_OVERFLOW == 0 {
-            self.clock.wake_at(nanos((overflows + 1) << (TIMER_BITS - 1), HERTZ));
+            let next = nanos((overflows + 1) << (TIMER_BITS - 1), HERTZ);
+            self.clock.wake_at(next.wrapping_sub(self.ahead));
         }
+    }
+
+    /// For how long the timer has counted.
+    fn time(&self) -> Nanos {
+        self.clock.now().wrapping_add(self.ahead)
     }
 
     /// All registers.
     fn registers(&self) -> [u8; 12] {
         let state = &self.state;
         let words = [state.status, state.enable, state.control | SCI_ENABLED, 0];
-        let timer = periods(self.clock.now(), HERTZ) & ((1 << TIMER_BITS) - 1);
+        let timer = periods(self.time(), HERTZ) & ((1 << TIMER_BITS) - 1);
         let mut registers = [0; 12];
         for (place, word) in registers.chunks_mut(2).zip(words) {
             place.copy_from_slice(&word.to_le_bytes());
@@ -146,8 +156,8 @@ impl Piix4Pm {
     }
 }
 
-fn overflows(now: Nanos) -> u64 {
-    periods(now, HERTZ) >> (TIMER_BITS - 1)
+fn overflows(time: Nanos) -> u64 {
+    periods(time, HERTZ) >> (TIMER_BITS - 1)
 }
 
 impl Device for Piix4Pm {
@@ -193,18 +203,19 @@ impl Device for Piix4Pm {
     /// The timer is not reset: it counts as long as there is power.
     fn reset(&mut self) {
         self.configuration.reset();
-        self.state = State { overflows: overflows(self.clock.now()), ..State::default() };
+        self.state = State { overflows: overflows(self.time()), ..State::default() };
         self.settle();
     }
 
     fn state(&self) -> Result<Value, serde_json::Error> {
         let configuration = self.configuration.bytes();
-        serde_json::to_value(Saved { configuration, registers: self.state.clone() })
+        serde_json::to_value(Saved { configuration, registers: self.state.clone(), time: self.time() })
     }
 
     fn load(&mut self, state: Value) -> Result<(), serde_json::Error> {
-        let Saved { configuration, registers } = serde_json::from_value(state)?;
+        let Saved { configuration, registers, time } = serde_json::from_value(state)?;
         (self.configuration, self.state) = (self.configuration.with(configuration)?, registers);
+        self.ahead = time.wrapping_sub(self.clock.now());
         self.settle();
         Ok(())
     }

@@ -9,16 +9,21 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::thread::{self, ThreadId};
 
-use kvm_bindings::{KVM_EXIT_DIRTY_RING_FULL, Msrs, kvm_msr_entry, kvm_regs, kvm_run, kvm_sregs};
+use kvm_bindings::{
+    CpuId, KVM_EXIT_DIRTY_RING_FULL, Msrs, kvm_fpu, kvm_msr_entry, kvm_regs, kvm_run, kvm_sregs,
+};
 use kvm_ioctls::{VcpuExit, VcpuFd};
+use serde_json::Value;
 
+use super::debug;
 use super::kick::{KvmKick, handle_signal};
 use super::reset::{self, PowerUp};
 use super::shown::Shown;
+use super::state::VcpuState;
 use super::trace::{of_cpu, told};
 use super::watcher;
 use crate::IrqChip;
-use crate::accel::{AccelError, Cpu, CpuError, Exit, Kick};
+use crate::accel::{AccelError, Cpu, CpuError, Debugging, Exit, Kick, Stopped};
 use crate::clock::Nanos;
 
 /// A vCPU.
@@ -30,6 +35,10 @@ pub(super) struct KvmCpu {
     /// The thread that the kick's signal goes to.
     thread: Option<ThreadId>,
     shown: Arc<Shown>,
+    /// What it was made with: its processor's leaves, and the MSRs that there are to be saved.
+    cpuid: CpuId,
+    msrs: Vec<u32>,
+    has_apic: bool,
 }
 
 /// A vCPU's run page. It is never borrowed as a whole while a guest is not running: another thread stores `immediate_exit`, and what
@@ -52,6 +61,7 @@ enum Found {
     ReadMsr(u32, *mut u64, *mut u8),
     WriteMsr(u32, u64, *mut u8),
     EndOfInterrupt(u8),
+    Debug(Stopped, u64),
     Shutdown,
     RingFull,
     InternalError,
@@ -63,14 +73,17 @@ impl KvmCpu {
         mut fd: VcpuFd,
         shown: Arc<Shown>,
         irqchip: IrqChip,
+        cpuid: CpuId,
         msrs: &[u32],
     ) -> Result<Self, AccelError> {
         handle_signal()?;
-        let power_up = PowerUp::of(&fd, msrs, matches!(irqchip, IrqChip::Kernel | IrqChip::Split))?;
+        let has_apic = matches!(irqchip, IrqChip::Kernel | IrqChip::Split);
+        let power_up = PowerUp::of(&fd, msrs, has_apic)?;
         let run = RunPage(&raw mut *fd.get_kvm_run());
         // SAFETY: the byte lies in the run page, which is mapped as long as `fd` lives, and dropping this cuts the kick off first.
         let kick = unsafe { KvmKick::new(&raw mut (*run.0).immediate_exit) };
-        Ok(Self { fd, run, power_up, kick: Arc::new(kick), thread: None, shown })
+        let (kick, msrs) = (Arc::new(kick), msrs.to_vec());
+        Ok(Self { fd, run, power_up, kick, thread: None, shown, cpuid, msrs, has_apic })
     }
 
     /// KVM_RUN, and what the run page says of its end.
@@ -83,6 +96,7 @@ impl KvmCpu {
             Ok(VcpuExit::Hlt) => Found::Halt,
             Ok(VcpuExit::Intr) => Found::Kicked,
             Ok(VcpuExit::InternalError) => Found::InternalError,
+            Ok(VcpuExit::Debug(exit)) => Found::Debug(debug::stopped(&exit), exit.pc),
             Ok(VcpuExit::Shutdown) => Found::Shutdown,
             Ok(VcpuExit::IrqWindowOpen) => Found::Open,
             // The run page has the priority anyway.
@@ -208,6 +222,7 @@ impl Cpu for KvmCpu {
                 Exit::WriteMsr { msr, data, faults: unsafe { &mut *faults } }
             }
             Found::EndOfInterrupt(vector) => Exit::EndOfInterrupt(vector),
+            Found::Debug(stopped, at) => Exit::Debug(stopped, at),
             Found::Shutdown => Exit::Shutdown,
             Found::RingFull => Exit::Kicked,
             Found::InternalError => Exit::Other(self.internal_error()),
@@ -269,6 +284,41 @@ impl Cpu for KvmCpu {
         self.begin_anew(&reset::sregs(self.power_up.apic_base))?;
         self.power_up.put_back(&self.fd)?;
         self.put_xsave_back()
+    }
+
+    fn debug(&mut self, how: &Debugging) -> Result<(), CpuError> {
+        of_cpu("KVM_SET_GUEST_DEBUG", self.fd.set_guest_debug(&debug::control(how)))
+    }
+
+    fn translate(&self, address: u64) -> Result<Option<u64>, CpuError> {
+        let found = of_cpu("KVM_TRANSLATE", self.fd.translate_gva(address))?;
+        Ok((found.valid != 0).then_some(found.physical_address))
+    }
+
+    fn fpu(&self) -> Result<kvm_fpu, CpuError> {
+        of_cpu("KVM_GET_FPU", self.fd.get_fpu())
+    }
+
+    fn set_fpu(&mut self, fpu: &kvm_fpu) -> Result<(), CpuError> {
+        of_cpu("KVM_SET_FPU", self.fd.set_fpu(fpu))
+    }
+
+    fn state(&self) -> Result<Value, CpuError> {
+        // SAFETY: the page is mapped, and no exit's data is borrowed.
+        let is_open = unsafe { (*self.run.0).ready_for_interrupt_injection != 0 };
+        let state = VcpuState::of(&self.fd, &self.cpuid, &self.msrs, self.has_apic, is_open)?;
+        Ok(serde_json::to_value(state)?)
+    }
+
+    fn load(&mut self, state: Value) -> Result<(), CpuError> {
+        let state: VcpuState = serde_json::from_value(state)?;
+        if let Some(why) = state.misfit(&self.cpuid, &self.msrs, self.has_apic) {
+            return Err(CpuError::OtherState(why));
+        }
+        state.put(&self.fd)?;
+        // SAFETY: the page is mapped, and no exit's data is borrowed.
+        unsafe { (*self.run.0).ready_for_interrupt_injection = state.is_open.into() };
+        Ok(())
     }
 
     fn regs(&self) -> Result<kvm_regs, CpuError> {

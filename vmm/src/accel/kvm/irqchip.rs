@@ -10,6 +10,8 @@ use kvm_bindings::{
     kvm_irq_routing_entry, kvm_irqchip, kvm_msi, kvm_pit_config, kvm_pit_state2,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::shown::Shown;
 use super::trace::{of_accel, told};
 use crate::accel::AccelError;
@@ -19,8 +21,10 @@ use crate::irq::{Apics, Controller, GSIS, Route, Trigger, pc_routes};
 /// All controllers, in the kernel.
 pub(super) struct KernelChips(Arc<Shown>);
 
-/// The controllers in the kernel, and the interval timer if it is there as well, as they were when they were made.
-pub(super) struct Fresh {
+/// The controllers in the kernel, and the interval timer if it is there as well, as they are at some time.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChipsState {
     chips: Vec<kvm_irqchip>,
     timer: Option<kvm_pit_state2>,
 }
@@ -46,17 +50,29 @@ impl KernelChips {
     }
 }
 
-impl Fresh {
+impl ChipsState {
     /// What they are now.
     pub(super) fn of(shown: &Shown, has_timer: bool) -> Result<Self, AccelError> {
         let mut chips = Vec::new();
-        for chip_id in [KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE, KVM_IRQCHIP_IOAPIC] {
+        // The first i8259 comes last, because the kernel raises its pin for the second whenever either is set.
+        for chip_id in [KVM_IRQCHIP_IOAPIC, KVM_IRQCHIP_PIC_SLAVE, KVM_IRQCHIP_PIC_MASTER] {
             let mut chip = kvm_irqchip { chip_id, ..Default::default() };
             of_accel("KVM_GET_IRQCHIP", shown.fd.get_irqchip(&mut chip))?;
             chips.push(chip);
         }
         let timer = has_timer.then(|| of_accel("KVM_GET_PIT2", shown.fd.get_pit2())).transpose()?;
         Ok(Self { chips, timer })
+    }
+
+    /// Whether the interval timer is among them.
+    pub(super) fn has_timer(&self) -> bool {
+        self.timer.is_some()
+    }
+
+    /// Whether these are the chips and the timer that `other` has.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let ids = |state: &Self| state.chips.iter().map(|chip| chip.chip_id).collect::<Vec<_>>();
+        ids(self) == ids(other) && self.timer.is_some() == other.timer.is_some()
     }
 
     /// Makes them so again.

@@ -2,11 +2,13 @@
 
 mod cpu;
 mod cpuid;
+mod debug;
 mod irqchip;
 mod kick;
 mod reset;
 mod ring;
 mod shown;
+mod state;
 mod system;
 mod trace;
 mod vm;

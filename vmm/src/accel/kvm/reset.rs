@@ -71,7 +71,7 @@ impl PowerUp {
 }
 
 /// Reads those of these MSRs that the vCPU has: KVM lists more than each vCPU has.
-fn read_msrs(fd: &VcpuFd, indices: &[u32]) -> Vec<kvm_msr_entry> {
+pub(super) fn read_msrs(fd: &VcpuFd, indices: &[u32]) -> Vec<kvm_msr_entry> {
     let mut read = Vec::new();
     let mut rest = indices;
     while !rest.is_empty() {
@@ -88,7 +88,7 @@ fn read_msrs(fd: &VcpuFd, indices: &[u32]) -> Vec<kvm_msr_entry> {
 
 /// Gives MSRs their values back, where they have others. One that cannot be set has changed by itself, as counters do: it is the
 /// processor's own affair, and the trace tells.
-fn write_msrs(fd: &VcpuFd, wanted: &[kvm_msr_entry]) {
+pub(super) fn write_msrs(fd: &VcpuFd, wanted: &[kvm_msr_entry]) {
     let indices: Vec<u32> = wanted.iter().map(|msr| msr.index).collect();
     let now = read_msrs(fd, &indices);
     let is_so = |msr: &kvm_msr_entry| now.iter().any(|now| (now.index, now.data) == (msr.index, msr.data));

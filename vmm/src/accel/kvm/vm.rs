@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use kvm_bindings::{
     CpuId, KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_FILTER, KVM_MSR_EXIT_REASON_INVAL,
-    KVM_MSR_EXIT_REASON_UNKNOWN, kvm_enable_cap,
+    KVM_MSR_EXIT_REASON_UNKNOWN, kvm_clock_data, kvm_enable_cap,
 };
 use kvm_ioctls::{Cap, Kvm, MsrFilterDefaultAction, MsrFilterRange, MsrFilterRangeFlags, VmFd};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::cpu::KvmCpu;
 use super::cpuid;
-use super::irqchip::{Fresh, KernelApics, KernelChips};
+use super::irqchip::{ChipsState, KernelApics, KernelChips};
 use super::shown::{KvmListener, Shown};
-use super::trace::of_accel;
+use super::trace::{of_accel, told};
 use crate::accel::{AccelError, Cpu, Hypervisor, InAccel};
 use crate::devices::local_apic::TSC_DEADLINE;
 use crate::map::Listener;
@@ -28,9 +30,18 @@ pub(super) struct KvmVm {
     irqchip: IrqChip,
     has_deadline: bool,
     /// The kernel's interrupt controllers before any guest reached them, if there are any.
-    fresh: Option<Fresh>,
+    fresh: Option<ChipsState>,
     /// The MSRs that a vCPU's reset puts back.
     msrs: Vec<u32>,
+}
+
+/// What is the whole VM's of a saved state.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VmState {
+    chips: Option<ChipsState>,
+    /// Nanoseconds of the guest's clock.
+    clock: Option<u64>,
 }
 
 impl KvmVm {
@@ -86,7 +97,7 @@ impl Hypervisor for KvmVm {
                 needs(Cap::Irqchip, "KVM_CAP_IRQCHIP")?;
                 self.has_deadline = self.kvm.check_extension(Cap::TscDeadlineTimer);
                 let chips = KernelChips::create(Arc::clone(&shown), self.has_timer())?;
-                self.fresh = Some(Fresh::of(&shown, self.has_timer())?);
+                self.fresh = Some(ChipsState::of(&shown, self.has_timer())?);
                 InAccel::All(Arc::new(chips))
             }
         })
@@ -129,10 +140,34 @@ impl Hypervisor for KvmVm {
             let msrs = of_accel("KVM_GET_MSR_INDEX_LIST", self.kvm.get_msr_index_list())?;
             self.msrs = msrs.as_slice().to_vec();
         }
-        Ok(Box::new(KvmCpu::new(fd, Arc::clone(&self.shown), self.irqchip, &self.msrs)?))
+        Ok(Box::new(KvmCpu::new(fd, Arc::clone(&self.shown), self.irqchip, cpuid, &self.msrs)?))
     }
 
     fn reset(&mut self) -> Result<(), AccelError> {
         self.fresh.as_ref().map_or(Ok(()), |fresh| fresh.put_back(&self.shown))
+    }
+
+    fn state(&self) -> Result<Value, AccelError> {
+        let has_timer = self.fresh.as_ref().map(ChipsState::has_timer);
+        let chips = has_timer.map(|has_timer| ChipsState::of(&self.shown, has_timer)).transpose()?;
+        let clock = told("KVM_GET_CLOCK", self.shown.fd.get_clock()).ok().map(|clock| clock.clock);
+        Ok(serde_json::to_value(VmState { chips, clock })?)
+    }
+
+    fn load(&mut self, state: Value) -> Result<(), AccelError> {
+        let VmState { chips, clock } = serde_json::from_value(state)?;
+        match (&chips, &self.fresh) {
+            (Some(chips), Some(fresh)) if chips.is_like(fresh) => chips.put_back(&self.shown)?,
+            (None, None) => {}
+            _ => return Err(AccelError::Missing("the interrupt controllers of the saved state")),
+        }
+        match clock {
+            // How long it stood still is not told: the guest goes on where it was.
+            Some(clock) => {
+                let clock = kvm_clock_data { clock, ..Default::default() };
+                of_accel("KVM_SET_CLOCK", self.shown.fd.set_clock(&clock))
+            }
+            None => Ok(()),
+        }
     }
 }

@@ -1,0 +1,92 @@
+//! All of a machine but its RAM: what its guest could tell, of devices, accel and vCPUs.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::SnapshotError;
+use crate::accel::CpuError;
+use crate::{Machine, MachineError};
+
+/// All of a machine but its RAM.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// How many bytes of RAM it has.
+    pub memory: u64,
+    /// Where its interrupt controllers are.
+    pub irqchip: String,
+    /// What its accel has of it besides vCPUs.
+    pub accel: Value,
+    /// Its devices by name, in the order in which they were put on the bus.
+    pub devices: Vec<(String, Value)>,
+    /// Its vCPUs, in the order of their numbers.
+    pub cpus: Vec<CpuState>,
+}
+
+/// A vCPU.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CpuState {
+    /// What its accel has of it.
+    pub registers: Value,
+    /// Whether it has halted, where that is not the accel's affair.
+    pub is_halted: bool,
+}
+
+impl Machine {
+    /// All of it but its RAM.
+    pub fn state(&self) -> Result<State, SnapshotError> {
+        let cpu = |id: usize, state: Result<Value, CpuError>| match state {
+            Ok(registers) => {
+                let is_halted = self.attentions.get(id).is_some_and(|attention| attention.is_halted());
+                Ok(CpuState { registers, is_halted })
+            }
+            Err(source) => Err(MachineError::Cpu { id, source }),
+        };
+        // The vCPUs come first: reading one may have it take what the interrupt controllers hold for it.
+        let cpus =
+            self.cpus.iter().enumerate().map(|(id, held)| cpu(id, held.state())).collect::<Result<_, _>>()?;
+        Ok(State {
+            memory: self.ram().size(),
+            irqchip: self.irqchip().to_string(),
+            accel: self.hypervisor.state().map_err(MachineError::Accel)?,
+            devices: self.bus().states()?,
+            cpus,
+        })
+    }
+
+    /// Takes such a state over. A state of another machine is refused before anything is changed; one that is refused later leaves
+    /// a machine that only a reset makes good.
+    pub fn load_state(&mut self, state: State) -> Result<(), SnapshotError> {
+        self.check_state(&state)?;
+        for (name, state) in state.devices {
+            self.bus().load(&name, state)?;
+        }
+        // Behind the devices, whose lines reach interrupt controllers of the accel's that have that behind them already.
+        self.hypervisor.load(state.accel).map_err(MachineError::Accel)?;
+        let parts = self.cpus.iter_mut().zip(&self.attentions).zip(state.cpus).enumerate();
+        for (id, ((cpu, attention), CpuState { registers, is_halted })) in parts {
+            cpu.load(registers).map_err(|source| MachineError::Cpu { id, source })?;
+            attention.set_halted(is_halted);
+        }
+        Ok(())
+    }
+
+    /// Whether a state is of a machine that is made as this one.
+    pub(super) fn check_state(&self, state: &State) -> Result<(), SnapshotError> {
+        let same = |what, theirs: String, ours: String| {
+            if theirs == ours { Ok(()) } else { Err(SnapshotError::OtherMachine { what, theirs, ours }) }
+        };
+        let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
+        if state.memory != self.ram().size() {
+            same("memory", mib(state.memory), mib(self.ram().size()))?;
+            same("bytes of memory", state.memory.to_string(), self.ram().size().to_string())?;
+        }
+        same("processors", state.cpus.len().to_string(), self.cpus.len().to_string())?;
+        same("interrupt controllers", state.irqchip.clone(), self.irqchip().to_string())?;
+        let names = |devices: &[(String, Value)]| {
+            devices.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        same("devices", names(&state.devices), names(&self.bus().states()?))
+    }
+}
