@@ -12,14 +12,7 @@ const SECOND: u64 = 1_000_000_000;
 
 /// Power management where firmware puts it.
 fn pm() -> Board {
-    placed(Board::with(&["piix4-pm"]))
-}
-
-fn placed(board: Board) -> Board {
-    let at = 0xb00;
-    board.bus.write(Space::Configuration, at + 0x40, &[0x01, 0x06]);
-    board.bus.write(Space::Configuration, at + 0x80, &[0x01]);
-    board
+    Board::with(&["piix4-pm"]).with_power_management()
 }
 
 impl Board {
@@ -52,7 +45,7 @@ fn the_timer_counts_24_bits() {
 
 #[test]
 fn a_change_of_the_timers_upper_bit_interrupts_until_it_is_acknowledged() {
-    let board = placed(Board::watched(&["piix4-pm"]));
+    let board = Board::watched(&["piix4-pm"]).with_power_management();
     board.step(3 * SECOND);
     assert_eq!((board.inw(0x600), board.seen()), (1, vec![]), "it is noted, and nobody asked");
     board.outw(0x600, 1);
@@ -96,7 +89,7 @@ fn the_enables_are_those_that_there_are() {
     board.bus.reset();
     let mut gone = [0; 2];
     assert_eq!(board.bus.read(Space::Ports, 0x602, &mut gone), Access::NoRegister);
-    assert_eq!(placed(board).inw(0x602), 0);
+    assert_eq!(board.with_power_management().inw(0x602), 0);
 }
 
 #[rstest]

@@ -19,7 +19,7 @@ fn program(board: &Board, writes: &[(u16, u8)]) {
 #[case::power("piix4-pm", &[(0x602, 0x01)], SECOND)]
 #[case::timeout("com1", &[(0x3fa, 0x87), (0x3f9, 0x01), (0x3fb, 0x03)], SECOND / 500)]
 fn a_state_travels(#[case] device: &str, #[case] writes: &[(u16, u8)], #[case] behind: u64) {
-    let (here, there) = (Board::watched(&[device]), Board::watched(&[device]));
+    let (here, there) = (Board::watched(&[device]).with_power_management(), Board::watched(&[device]));
     here.step(3 * SECOND / 2);
     program(&here, writes);
     here.wires.serial[0].type_in(b"x");

@@ -106,6 +106,14 @@ impl Board {
         board
     }
 
+    /// Its power management where firmware puts it.
+    pub(crate) fn with_power_management(self) -> Self {
+        const FUNCTION: u64 = 0xb00;
+        self.bus.write(Space::Configuration, FUNCTION + 0x40, &[0x01, 0x06]);
+        self.bus.write(Space::Configuration, FUNCTION + 0x80, &[0x01]);
+        self
+    }
+
     pub(crate) fn inb(&self, port: u16) -> u8 {
         let mut byte = [0];
         self.bus.read(Space::Ports, port.into(), &mut byte);
