@@ -1,7 +1,7 @@
 //! Who has a VM's interrupt controllers: api.rst 4.24 KVM_CREATE_IRQCHIP, 7.5 KVM_CAP_SPLIT_IRQCHIP.
 
-use crate::Stop;
 use crate::kvm::{KVM_CAP_SPLIT_IRQCHIP, Kvm, Vm};
+use crate::{Outcome, Stop};
 
 /// The pins of the IOAPIC that user space has where it is split, as KVM's own has them.
 const PINS: u64 = 24;
@@ -34,7 +34,7 @@ impl Controllers {
 
     /// Gives a VM that has no vCPU yet its interrupt controllers.
     #[track_caller]
-    pub(crate) fn bring(self, vm: &Vm) -> Result<(), Stop> {
+    pub(crate) fn bring(self, vm: &Vm) -> Outcome {
         match self {
             Self::User => {}
             Self::Split => {

@@ -10,7 +10,7 @@ use crate::kvm::{
     KVM_SET_FPU, KVM_SET_LAPIC, KVM_SET_MP_STATE, KVM_SET_MSRS, KVM_SET_NESTED_STATE, KVM_SET_SREGS2,
     KVM_SET_VCPU_EVENTS, KVM_SET_XCRS, KVM_SET_XSAVE, Kvm, List, MsrEntry, Vcpu, abi, list, list_over,
 };
-use crate::{Outcome, Stop};
+use crate::{Broken, Outcome, Stop};
 
 /// How the special registers travel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,7 +90,17 @@ impl State {
         while !rest.is_empty() {
             let count = u32::try_from(rest.len()).unwrap_or(u32::MAX);
             let taken = list_over(vcpu, KVM_SET_MSRS, 8, count, rest).answer?;
-            rest = rest.get(usize::try_from(taken).unwrap_or(0) + 1..).unwrap_or_default();
+            let (_, refused) = rest.split_at(usize::try_from(taken).unwrap_or(0).min(rest.len()));
+            let Some((refused, left)) = refused.split_first() else { break };
+            let List { answer, entries, .. } =
+                list_over(vcpu, KVM_GET_MSRS, 8, 1, std::slice::from_ref(refused));
+            let held = entries.first().map(|entry| entry.data).filter(|_| matches!(answer, Ok(1)));
+            if held != Some(refused.data) {
+                let why = format!("KVM_SET_MSRS refuses MSR {:#x} of what KVM_GET_MSRS gave", refused.index);
+                let told = |value: Option<u64>| format!("{value:x?}");
+                return Err(Broken::new(why).comparing(told(Some(refused.data)), told(held)).into());
+            }
+            rest = left;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use guests::strategies::{Access, Place, WINDOW, accesses};
 use guests::{Event, Image};
 
-use super::{INTERNAL_ERROR, Seen, Way, same, witness};
+use super::{INTERNAL_ERROR, Seen, Way, same, same_uncounted, witness};
 use crate::{Outcome, Stop, check};
 
 /// KVM_INTERNAL_ERROR_EMULATION.
@@ -47,6 +47,7 @@ pub fn asks_exactly(image: &Image, undefined: u64, ram: Way<'_>, mmio: Way<'_>) 
     }
     // A program that reaches nothing shows nothing of the emulator.
     if asked.is_empty() {
+        same_uncounted(image, undefined, &ram(image)?, &seen)?;
         return Ok(Emulated::Wholly(0));
     }
     same(image, undefined, &ram(image)?, &seen)?;

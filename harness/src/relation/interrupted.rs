@@ -10,10 +10,10 @@ use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{Run, Seen, Turn};
-use crate::Stop;
 use crate::kvm::Vcpu;
 use crate::signal::{self, Alarm};
 use crate::testbed::Setting;
+use crate::{HostFault, Stop};
 
 /// What comes between, before each KVM_RUN in turn, from the first again where there are more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,23 +59,26 @@ pub fn interrupted(setting: &Setting, image: &Image, with: &Interruptions) -> Re
     let mut ended = 0;
     while !run.is_over() {
         let turn = match all.next().copied().unwrap_or(Interruption::None) {
-            Interruption::None => run.turn(),
+            Interruption::None => run.plain_turn(),
             Interruption::Immediate => {
                 run.testbed().vcpu().fields()?.put_immediate_exit(1);
-                run.turn()
+                run.plain_turn()
             }
             Interruption::Signal(microseconds) => {
                 let _alarm = Alarm::after(Duration::from_micros(microseconds.max(1).into()))?;
-                run.turn()
+                run.plain_turn()
             }
             Interruption::Kick(rounds) => {
                 if kicker.is_none() {
                     kicker = Some(Kicker::of(run.testbed().vcpu())?);
                 }
-                let kicker = kicker.as_ref().and_then(|kicker| kicker.kick(rounds));
-                let turn = run.turn();
+                let kicked = kicker.as_ref().and_then(|kicker| kicker.kick(rounds));
+                let Some(kicked) = kicked else {
+                    return Err(Stop::HostFault(HostFault("the thread that kicks is gone".into())));
+                };
+                let turn = run.plain_turn();
                 // The kick may come only now; the next KVM_RUN is not to be ended by it.
-                kicker.map(Receiver::recv);
+                let _ = kicked.recv();
                 turn
             }
         };
@@ -118,7 +121,8 @@ impl Kicker {
         Ok(Self { orders: Some(orders), told, thread: Some(thread) })
     }
 
-    /// Orders a kick, and waits until the thread goes round: one that has yet to wake up kicks when all is over. What tells that it kicked.
+    /// Orders a kick, and waits until the thread goes round: one that has yet to wake up kicks when all is over. Returns what tells that
+    /// it has kicked.
     fn kick(&self, rounds: u16) -> Option<&Receiver<()>> {
         self.orders.as_ref()?.send(rounds).ok()?;
         self.told.recv().ok()?;

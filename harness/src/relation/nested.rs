@@ -54,7 +54,7 @@ fn run(image: &Image, halting: Halting) -> Result<(Seen, Testbed), Stop> {
     testbed.lay(&image)?;
     let mut run = Run::upon(testbed, &image);
     while !run.is_over() {
-        run.turn()?;
+        run.plain_turn()?;
     }
     run.leave()
 }

@@ -44,6 +44,8 @@ pub struct Logged {
     pub seen: Seen,
     /// The pages, by number.
     pub pages: BTreeSet<u64>,
+    /// Whether the slots were moved or made anew on the way.
+    pub was_moved: bool,
 }
 
 impl Arbitrary for Layout {
@@ -133,6 +135,8 @@ impl<'a> Slots<'a> {
                     Some((_, true)) => run.testbed().remake_slots()?,
                     _ => run.testbed().move_slots()?,
                 }
+            } else if self.log != Log::Ring {
+                run.plain_turn()?;
             } else if run.turn()? == Turn::RingFull {
                 pages.extend(self.told(run.testbed())?);
             }
@@ -140,7 +144,7 @@ impl<'a> Slots<'a> {
         let (seen, testbed) = run.leave()?;
         pages.extend(self.told(&testbed)?);
         self.testbed = Some(testbed);
-        Ok(Logged { seen, pages })
+        Ok(Logged { seen, pages, was_moved: moved != self.layout.moved })
     }
 
     /// Takes what the log says by now.
@@ -252,8 +256,9 @@ impl Ring {
             let entry: abi::kvm_dirty_gfn = mapped.get(at);
             if entry.flags & (DIRTIED | HARVESTED) == DIRTIED {
                 mapped.put(at + offset_of!(abi::kvm_dirty_gfn, flags), DIRTIED | HARVESTED);
-                let first = slots.get(entry.slot as usize).map_or(0, |slot| slot.first);
-                pages.push(first as u64 + entry.offset);
+                // Of a slot that is none it is a page that is none.
+                let slot = slots.get(entry.slot as usize);
+                pages.push(slot.map_or(u64::MAX, |slot| slot.first as u64 + entry.offset));
             }
         }
         pages

@@ -53,7 +53,7 @@ pub fn travelling(
 ) -> Result<(Seen, bool), Stop> {
     let mut run = Run::on(setting, image)?;
     while !run.is_over() && run.told() < usize::from(cut.0) {
-        run.turn()?;
+        run.plain_turn()?;
     }
     if run.is_over() {
         return Ok((run.finish()?, false));
@@ -68,7 +68,7 @@ pub fn travelling(
     State::carry(run.testbed().vcpu(), elsewhere.vcpu(), luggage.special, luggage.vectors)?;
     run.move_to(elsewhere);
     while !run.is_over() {
-        run.turn()?;
+        run.plain_turn()?;
     }
     Ok((run.finish()?, true))
 }

@@ -6,16 +6,15 @@ use std::time::Duration;
 
 use guests::strategies::{Moves, Operands, Place, Program, Step, Straight};
 use guests::{Event, Feature, Image, Mode};
-use harness::Controllers;
 use harness::relation::{
-    Cut, Interruption, Interruptions, Layout, Log, Luggage, Seen, alike, as_guest_of_a_guest, asks_exactly,
-    interrupted, logs_exactly, logs_what_is_written, on_known_slots, on_slots, plainly, stepped, travelling,
-    without_halt,
+    Cut, Interruption, Interruptions, Layout, Log, Luggage, Seen, Watch, alike, as_guest_of_a_guest,
+    asks_exactly, interrupted, logs_exactly, logs_what_is_written, on_known_slots, on_slots, plainly,
+    stepped, travelling, watched, without_halt,
 };
 use harness::runner::Settings;
 use harness::state::{Special, Vectors};
 use harness::testbed::Setting;
-use harness::{HostFault, Outcome, Stop, claim, lacking};
+use harness::{Controllers, HostFault, Outcome, Stop, claim, lacking};
 use reports::{Entry, Verdict};
 
 use crate::stage::{input, settings, tried, tried_with};
@@ -33,6 +32,7 @@ crate::tests!(
     a_byte_that_another_controller_writes_is_a_fail,
     a_register_that_page_tables_change_is_a_fail,
     a_trace_of_a_hypervisor_is_a_fail,
+    a_register_that_a_breakpoint_changes_is_a_fail,
     a_program_that_loops_is_a_hang,
     a_program_that_dies_is_a_story,
     honest_ways_hold,
@@ -212,6 +212,18 @@ fn hypervisor_leaves_a_trace(program: Straight) -> Outcome {
 }
 claim!(hypervisor_leaves_a_trace, "a hypervisor that keeps RBX is invisible", [Observed("nowhere")]);
 
+fn watching_changes_a_register(program: Straight) -> Outcome {
+    let image = image(&program, Place::Ram)?;
+    let watch = |image: &Image| watched(&Setting::default(), image, Watch::Software);
+    let mut lies = spoilt(watch, |seen| seen.story.ending.registers.rsi ^= 1);
+    alike(&image, program.undefined_flags(MODE), &mut plain, &mut lies)
+}
+claim!(
+    watching_changes_a_register,
+    "a way that a breakpoint disturbs is like the other",
+    [Observed("nowhere")]
+);
+
 /// Settings under which a program is made as small as it can be, on a busy host too.
 fn patient() -> Settings {
     Settings { shrinking: Duration::from_secs(300), ..settings() }
@@ -278,6 +290,10 @@ fn a_register_that_page_tables_change_is_a_fail() {
     caught("page_tables_change_a_register", "fs: expected", 1);
 }
 
+fn a_register_that_a_breakpoint_changes_is_a_fail() {
+    caught("watching_changes_a_register", "rsi: expected", 1);
+}
+
 fn a_trace_of_a_hypervisor_is_a_fail() {
     caught("hypervisor_leaves_a_trace", "rbx: expected", 1);
 }
@@ -317,6 +333,9 @@ fn honestly(program: Operands, with: Interruptions) -> Outcome {
     let image = image(&program, Place::Mmio)?;
     let undefined = program.undefined_flags(MODE);
     asks_exactly(&image, undefined, &mut on_ram, &mut plain)?;
+    // One with more RAM, behind one that leaves its testbed to whoever comes next.
+    let larger = Image { size: 2 * image.size, ..image.clone() };
+    alike(&image, undefined, &mut plain, &mut |_| plain(&larger))?;
     alike(&image, undefined, &mut plain, &mut |image| {
         interrupted(&Setting::default(), image, &with).map(|(seen, _)| seen)
     })

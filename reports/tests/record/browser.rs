@@ -3,6 +3,8 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -11,14 +13,16 @@ use tempfile::TempDir;
 const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 /// Chromium reads its orders from descriptor 3 and answers on 4: a shell lays standard input and output there.
 const PIPES: &str = "exec \"$0\" \"$@\" 3<&0 4>&1 >/dev/null 2>&1";
-/// What a key of the keyboard is called, and by its number.
-const KEYS: [(&str, u32); 4] = [("Tab", 9), ("Enter", 13), ("Escape", 27), (" ", 32)];
+/// What a key of the keyboard is called, its number, and the text that it types.
+const KEYS: [(&str, u32, &str); 3] = [("Tab", 9, ""), ("Enter", 13, "\r"), ("Escape", 27, "")];
+/// A browser that says nothing for so long is hung.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A page that is open.
 pub(crate) struct Page {
     browser: Child,
     orders: ChildStdin,
-    answers: BufReader<ChildStdout>,
+    answers: Receiver<Value>,
     session: Value,
     sent: u64,
     /// What the page did on its own account.
@@ -53,7 +57,7 @@ impl Page {
             .spawn()
             .unwrap();
         let orders = browser.stdin.take().unwrap();
-        let answers = BufReader::new(browser.stdout.take().unwrap());
+        let answers = heard(browser.stdout.take().unwrap());
         let (session, sent, events) = (Value::Null, 0, Vec::new());
         let mut page = Self { browser, orders, answers, session, sent, events, _home: home };
         let target = page.ask("Target.createTarget", json!({ "url": "about:blank" }))["targetId"].take();
@@ -62,7 +66,10 @@ impl Page {
         for domain in ["Page", "Runtime", "Log", "Network"] {
             page.ask(&format!("{domain}.enable"), json!({}));
         }
-        page.ask("Page.navigate", json!({ "url": format!("file://{}#{behind}", file.display()) }));
+        page.events.clear();
+        let opened =
+            page.ask("Page.navigate", json!({ "url": format!("file://{}#{behind}", file.display()) }));
+        assert!(opened["errorText"].is_null(), "{opened}");
         page.wait_for("Page.loadEventFired");
         Some(page)
     }
@@ -77,11 +84,8 @@ impl Page {
 
     /// Presses a key of the keyboard.
     pub(crate) fn press(&mut self, key: &str) {
-        let (_, number) = KEYS.into_iter().find(|(name, _)| *name == key).unwrap();
-        let text = if key == "Enter" { "\r" } else { key };
-        let text = if number == 9 || number == 27 { "" } else { text };
-        for kind in ["keyDown", "keyUp"] {
-            let text = if kind == "keyDown" { text } else { "" };
+        let (_, number, text) = KEYS.into_iter().find(|(name, ..)| *name == key).unwrap();
+        for (kind, text) in [("keyDown", text), ("keyUp", "")] {
             self.ask(
                 "Input.dispatchKeyEvent",
                 json!({ "type": kind, "key": key, "code": key, "windowsVirtualKeyCode": number, "text": text }),
@@ -139,11 +143,22 @@ impl Page {
     }
 
     fn hear(&mut self) -> Value {
-        let mut said = Vec::new();
-        self.answers.read_until(0, &mut said).unwrap();
-        assert_eq!(said.pop(), Some(0), "the browser is gone");
-        serde_json::from_slice(&said).unwrap()
+        let said = self.answers.recv_timeout(PATIENCE).unwrap();
+        assert_ne!(said["method"], "Page.javascriptDialogOpening", "{said}");
+        said
     }
+}
+
+/// What the browser says, message by message, each ended by a zero.
+fn heard(pipe: ChildStdout) -> Receiver<Value> {
+    let (tell, told) = channel();
+    std::thread::spawn(move || {
+        let messages = BufReader::new(pipe).split(0).map_while(Result::ok);
+        // Who does not listen any more has seen enough.
+        let _ =
+            messages.map(|said| serde_json::from_slice(&said).unwrap()).try_for_each(|said| tell.send(said));
+    });
+    told
 }
 
 impl Drop for Page {

@@ -145,7 +145,10 @@ fn what_took_long_is_plotted() {
 #[test]
 fn the_maps_open_in_a_browser() {
     let Some(mut page) = Page::open(&rendered("html", &coverage::recorded()), "tried") else { return };
-    assert_eq!(page.evaluate("document.querySelectorAll('#tried details').length"), 4 + 2);
+    let folded = "[...document.querySelectorAll('#tried details')]";
+    page.evaluate(&format!("{folded}.forEach((d) => d.querySelector('summary').click())"));
+    let open = format!("{folded}.filter((d) => d.open && d.lastElementChild.clientHeight > 0).length");
+    assert_eq!(page.evaluate(&open), 4 + 2);
     page.closes_quietly();
 }
 
@@ -205,9 +208,9 @@ fn hostile_text_runs_nothing_in_a_browser() {
         )],
         vec![],
     );
-    if let Some(page) = Page::open(&rendered("html", &hostile), "q=status:fail") {
-        page.closes_quietly();
-    }
+    let Some(mut page) = Page::open(&rendered("html", &hostile), "q=status:fail") else { return };
+    assert_eq!(page.evaluate("document.getElementById('told').textContent"), "1 of 1 claims");
+    page.closes_quietly();
 }
 
 #[test]
@@ -252,10 +255,11 @@ fn it_fits_a_phone(#[values(390, 1280)] width: u32) {
     let Some(mut page) = Page::open(&html, "") else { return };
     page.show(width, false);
     page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })");
-    let fits = "document.documentElement.scrollWidth <= innerWidth";
-    assert_eq!(page.evaluate(fits), true, "something stands beyond the edge");
-    let narrowest = "Math.min(...[...document.querySelectorAll('.tried tbody th, .area tbody th')].map((e) => e.clientWidth)) > 100";
-    assert_eq!(page.evaluate(narrowest), true, "a row's name is squeezed");
+    let fits = format!("document.documentElement.scrollWidth <= {width}");
+    assert_eq!(page.evaluate(&fits), true, "something stands beyond the edge");
+    let names = "[...document.querySelectorAll('.tried tbody th, .area tbody th')].map((e) => e.clientWidth)";
+    let narrowest = page.evaluate(&format!("Math.min(...{names})")).as_f64();
+    assert!(narrowest.is_some_and(|width| width > 100.0), "a row's name is squeezed: {narrowest:?}");
     page.closes_quietly();
 }
 

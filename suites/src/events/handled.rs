@@ -10,7 +10,7 @@ use guests::{Mode, Registers, STACK};
 use harness::kvm::{Descriptor, Exit, KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS, Kvm, Vm, abi};
 use harness::{Broken, Outcome, Stop, equal};
 
-use crate::exits::stage::{END, Interruption, Stage};
+use crate::exits::stage::{END, HANDLERS, Interruption, Stage};
 
 /// RFLAGS.IF, and the flag that keeps breakpoints away from the instruction that a fault goes back to.
 pub(super) const IF: u64 = 1 << 9;
@@ -18,8 +18,7 @@ pub(super) const RF: u64 = 1 << 16;
 /// The exceptions that push an error code, outside of real mode.
 pub(super) const WITH_ERROR_CODE: [u8; 7] = [8, 10, 11, 12, 13, 14, 17];
 
-/// Where the handlers lie, so many bytes from one to the next.
-const HANDLERS: u64 = 0x4000;
+/// So many bytes are from one handler to the next.
 const SLOT: u64 = 16;
 /// The port by which a handler tells that it was entered.
 const ENTERED: u16 = 0x81;

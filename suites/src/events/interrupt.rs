@@ -7,13 +7,12 @@ use harness::kvm::{
     Descriptor, EEXIST, EINVAL, ENXIO, KVM_CAP_IRQCHIP, KVM_CAP_SPLIT_IRQCHIP, KVM_GET_LAPIC, KVM_INTERRUPT,
     KVM_SET_LAPIC, KVM_SET_MP_STATE, Refused, Vcpu, abi,
 };
-use harness::{Outcome, Stop, claim, each, equal, fails, succeeds, unchanged};
+use harness::{Controllers, Outcome, Stop, claim, each, equal, fails, succeeds, unchanged};
 
 use super::handled::{Before, Handled, IF, Step, WITH_ERROR_CODE, idle};
 use super::mp_state::still_waits;
 use crate::exits::generated::{InMode, RealOrLong};
 use crate::exits::stage::{END, Interruption, Stage, handler};
-use harness::Controllers;
 
 /// The heading that most of this rests on.
 const INTERRUPT: &str = "4.16 KVM_INTERRUPT";

@@ -10,11 +10,10 @@ use harness::kvm::{
     Refused, Vcpu, abi,
 };
 use harness::signal::Alarm;
-use harness::{Outcome, Stop, claim, each, equal, fails, succeeds, unchanged};
+use harness::{Controllers, Outcome, Stop, claim, each, equal, fails, succeeds, unchanged};
 
 use super::handled::{Handled, IF, Step, idle};
 use crate::exits::stage::{END, Interruption};
-use harness::Controllers;
 
 /// The headings that most of this rests on.
 const GET: &str = "4.38 KVM_GET_MP_STATE";

@@ -4,12 +4,11 @@ use guests::Mode;
 use harness::kvm::{
     Descriptor, KVM_CAP_IRQCHIP, KVM_CAP_SPLIT_IRQCHIP, KVM_INTERRUPT, KVM_NMI, KVM_SET_MP_STATE, abi,
 };
-use harness::{Outcome, Stop, claim, each, equal};
+use harness::{Controllers, Outcome, Stop, claim, each, equal};
 
 use super::handled::{Before, Handled, IF, Step, idle};
 use super::mp_state::still_waits;
 use crate::exits::generated::{InMode, RealOrLong};
-use harness::Controllers;
 
 /// The headings that most of this rests on.
 const NMI: &str = "4.64 KVM_NMI";

@@ -4,11 +4,10 @@
 use guests::Mode;
 use guests::iced_x86::code_asm::{al, dword_ptr, eax};
 use harness::kvm::{Descriptor, Errno, Exit, KVM_GET_LAPIC, KVM_RUN, KVM_SET_LAPIC, Kvm, Vcpu, abi};
-use harness::{Outcome, Stop, equal};
+use harness::{Controllers, Outcome, Stop, equal};
 
 use super::mp_state;
 use crate::exits::stage::{Stage, out};
-use harness::Controllers;
 
 /// The interrupt command register of a local APIC: its lower half, and the destination in its upper.
 const ICR: u64 = 0xfee0_0300;

@@ -8,13 +8,12 @@ use harness::kvm::{
     Descriptor, ENOTTY, Exit, KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_X86_SMM, KVM_GET_DEBUGREGS, KVM_NMI,
     KVM_SET_MP_STATE, KVM_SMI, Memory, Vcpu, abi,
 };
-use harness::{Outcome, Stop, claim, equal, fails, unchanged};
+use harness::{Controllers, Outcome, Stop, claim, equal, fails, unchanged};
 
 use super::handled::{Before, Handled, IF, Step, idle};
 use crate::exits::generated::{InMode, RealOrLong};
 use crate::exits::msr;
 use crate::exits::stage::{Interruption, out};
-use harness::Controllers;
 
 /// The headings that most of this rests on.
 const SMI: &str = "4.96 KVM_SMI";

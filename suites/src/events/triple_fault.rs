@@ -6,14 +6,13 @@ use harness::kvm::{
     Descriptor, EBUSY, Exit, KVM_CAP_EXCEPTION_PAYLOAD, KVM_CAP_IRQCHIP, KVM_CAP_SET_GUEST_DEBUG,
     KVM_CAP_X86_TRIPLE_FAULT_EVENT, KVM_NMI, KVM_SET_GUEST_DEBUG, Vm, abi,
 };
-use harness::{Outcome, Stop, claim, each, equal, fails, unchanged};
+use harness::{Controllers, Outcome, Stop, claim, each, equal, fails, unchanged};
 
 use super::combination::Exception;
 use super::handled::{Before, Handled, Step, idle};
 use super::vcpu_events::showing_all;
 use crate::exits::generated::InMode;
 use crate::exits::stage::{Interruption, Stage, handler};
-use harness::Controllers;
 
 /// The heading that most of this rests on.
 const SET: &str = "4.32 KVM_SET_VCPU_EVENTS";

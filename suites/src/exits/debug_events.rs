@@ -6,11 +6,10 @@ use harness::kvm::{
     Descriptor, EBUSY, Exit, KVM_CAP_SET_GUEST_DEBUG, KVM_CAP_SET_GUEST_DEBUG2, KVM_CAP_SIGNAL_MSI,
     KVM_CAP_SPLIT_IRQCHIP, KVM_SET_GUEST_DEBUG, KVM_SIGNAL_MSI, abi,
 };
-use harness::{Outcome, Stop, claim, equal, fails, holds};
+use harness::{Controllers, Outcome, Stop, claim, equal, fails, holds};
 
 use super::generated::InMode;
 use super::stage::{END, Stage, handler, out};
-use harness::Controllers;
 
 /// The headings that all of this rests on.
 const SET: &str = "4.87 KVM_SET_GUEST_DEBUG";

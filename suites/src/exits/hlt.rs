@@ -6,12 +6,11 @@ use harness::kvm::{
     Descriptor, EINTR, Exit, KVM_CAP_IRQCHIP, KVM_CAP_SIGNAL_MSI, KVM_CAP_SPLIT_IRQCHIP,
     KVM_CAP_X86_DISABLE_EXITS, KVM_GET_MP_STATE, KVM_INTERRUPT, KVM_SET_MP_STATE, KVM_SIGNAL_MSI, Kvm, abi,
 };
-use harness::{Outcome, Stop, claim, each, equal, holds};
+use harness::{Controllers, Outcome, Stop, claim, each, equal, holds};
 
 use super::generated::InMode;
 use super::provoked::Provoked;
 use super::stage::{Interruption, Stage, handler, out};
-use harness::Controllers;
 
 /// Where a local APIC has its spurious-interrupt vector register.
 const SPURIOUS: u64 = 0xfee0_00f0;

@@ -3,13 +3,12 @@
 use guests::Mode;
 use guests::iced_x86::code_asm::al;
 use harness::kvm::{Exit, HypervExit, KVM_CAP_HYPERV_CPUID, KVM_CAP_HYPERV_SYNIC2};
-use harness::{Outcome, Stop, claim, each, equal};
+use harness::{Controllers, Outcome, Stop, claim, each, equal};
 
 use super::hyperv_guest::{enlighten, identify, writing};
 use super::msr;
 use super::provoked::{Provoked, Reply};
 use super::stage::{END, Stage, handler, hypercall, out};
-use harness::Controllers;
 
 /// The headings that all of this rests on.
 const HYPERV: &str = "5. The kvm_run structure, KVM_EXIT_HYPERV";

@@ -3,11 +3,10 @@
 use guests::Mode;
 use guests::iced_x86::code_asm::al;
 use harness::kvm::{KVM_CAP_HYPERV_SYNIC2, KVM_GET_SUPPORTED_HV_CPUID, Kvm, Vcpu, abi, list};
-use harness::{Outcome, Stop};
+use harness::{Controllers, Outcome, Stop};
 
 use super::msr;
 use super::stage::{END, Stage};
-use harness::Controllers;
 
 /// HV_X64_MSR_GUEST_OS_ID: while it is zero, there are no hypercalls.
 pub(super) const GUEST_OS_ID: u32 = 0x4000_0000;

@@ -9,12 +9,11 @@ use harness::kvm::{
     Descriptor, EINTR, Exit, KVM_CAP_IMMEDIATE_EXIT, KVM_CAP_IRQCHIP, KVM_RUN, KVM_SET_MP_STATE, Memory, abi,
 };
 use harness::signal::Blocked;
-use harness::{HostFault, Outcome, Stop, claim, each, equal, fails, holds};
+use harness::{Controllers, HostFault, Outcome, Stop, claim, each, equal, fails, holds};
 
 use super::generated::InMode;
 use super::provoked::Provoked;
 use super::stage::{Interruption, Stage};
-use harness::Controllers;
 
 /// The headings that all of this rests on.
 const INTR: &str = "4.10 KVM_RUN";

@@ -4,12 +4,11 @@ use guests::Mode;
 use guests::iced_x86::IcedError;
 use guests::iced_x86::code_asm::{CodeAssembler, al, ax, dx, eax};
 use harness::kvm::{Exit, KVM_CAP_DISABLE_QUIRKS2, KVM_CAP_IRQCHIP, KVM_CAP_PIT2, Kvm, abi};
-use harness::{Outcome, Stop, claim, each, equal, holds, within};
+use harness::{Controllers, Outcome, Stop, claim, each, equal, holds, within};
 
 use super::generated::{Count, InMode, Width};
 use super::provoked::{Provoked, Reply};
 use super::stage::{DATA, Stage, input, out};
-use harness::Controllers;
 
 /// The heading that most of this rests on.
 const IO: &str = "5. The kvm_run structure, KVM_EXIT_IO";

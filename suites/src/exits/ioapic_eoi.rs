@@ -6,11 +6,10 @@ use harness::kvm::{
     Descriptor, Exit, KVM_CAP_IRQCHIP, KVM_CAP_SIGNAL_MSI, KVM_CAP_SPLIT_IRQCHIP, KVM_SET_GSI_ROUTING,
     KVM_SIGNAL_MSI, Vm, abi, list_over,
 };
-use harness::{Outcome, Stop, claim, each, equal};
+use harness::{Controllers, Outcome, Stop, claim, each, equal};
 
 use super::provoked::Provoked;
 use super::stage::{END, Ending, Stage, out};
-use harness::Controllers;
 
 /// The headings that all of this rests on.
 const EOI: &str = "5. The kvm_run structure, KVM_EXIT_IOAPIC_EOI";

@@ -6,12 +6,11 @@ use guests::Mode;
 use guests::iced_x86::IcedError;
 use guests::iced_x86::code_asm::{CodeAssembler, al};
 use harness::kvm::{Descriptor, Exit, KVM_CAP_IRQCHIP, KVM_CAP_SPLIT_IRQCHIP, KVM_INTERRUPT, KVM_NMI, abi};
-use harness::{Outcome, Stop, claim, equal, holds, within};
+use harness::{Controllers, Outcome, Stop, claim, equal, holds, within};
 
 use super::generated::InMode;
 use super::provoked::{Provoked, Reply};
 use super::stage::{END, Stage, handler, out};
-use harness::Controllers;
 
 /// The heading that all of this rests on.
 const WINDOW: &str = "5. The kvm_run structure, request_interrupt_window";

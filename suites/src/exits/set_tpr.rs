@@ -4,11 +4,10 @@
 use guests::Mode;
 use guests::iced_x86::code_asm::{cr8, rax, rbx};
 use harness::kvm::{Exit, KVM_CAP_IRQCHIP, KVM_CAP_SPLIT_IRQCHIP};
-use harness::{Outcome, Stop, claim, each, equal};
+use harness::{Controllers, Outcome, Stop, claim, each, equal};
 
 use super::provoked::Provoked;
 use super::stage::{END, Stage, out};
-use harness::Controllers;
 
 /// What all of this rests on: the documentation names the exit and says nothing of it.
 const CR8: &str = "cr8_write_interception, arch/x86/kvm/svm/svm.c; handle_cr, arch/x86/kvm/vmx/vmx.c";

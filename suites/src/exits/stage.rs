@@ -21,7 +21,7 @@ pub(crate) const DATA: u64 = (PIO * PAGE) as u64;
 /// The port by which a guest says that it is at its end, where HLT would not leave.
 pub(crate) const END: u16 = 0xe9;
 /// Where the handler of exception 0 would lie; those of the others follow, each one byte long: HLT.
-const HANDLERS: u64 = 0x4000;
+pub(crate) const HANDLERS: u64 = 0x4000;
 /// Where the table of [`Stage::lead_vectors`] lies in the modes that have descriptors.
 const IDT: u64 = 0x9000;
 /// How many vectors have a handler.
@@ -126,7 +126,7 @@ impl Stage {
     }
 
     /// Leads each vector to a handler, the first at this address and so many bytes from one to the next: by an interrupt gate, which clears
-    /// IF, or a far pointer.
+    /// IF, or a far pointer. In real, protected and long mode.
     pub(crate) fn lead_vectors(&mut self, handlers: u64, apart: u64) -> Outcome {
         let mode = self.image.code.mode;
         let (base, selector) = match mode {

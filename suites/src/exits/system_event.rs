@@ -1,13 +1,12 @@
 //! KVM_EXIT_SYSTEM_EVENT: on x86, what a guest of Hyper-V says of its end.
 
 use harness::kvm::{Exit, KVM_CAP_HYPERV, KVM_CAP_HYPERV_CPUID, abi};
-use harness::{Outcome, Stop, claim, equal};
+use harness::{Controllers, Outcome, Stop, claim, equal};
 
 use super::hyperv_guest::writing;
 use super::msr;
 use super::provoked::Provoked;
 use super::stage::{END, Stage, out};
-use harness::Controllers;
 
 /// The heading that most of this rests on.
 const EVENT: &str = "5. The kvm_run structure, KVM_EXIT_SYSTEM_EVENT";

@@ -7,11 +7,10 @@ use guests::iced_x86::code_asm::{CodeAssembler, al, dword_ptr, eax};
 use harness::kvm::{
     Descriptor, Exit, KVM_CAP_IRQCHIP, KVM_CAP_VAPIC, KVM_GET_LAPIC, KVM_TPR_ACCESS_REPORTING, abi,
 };
-use harness::{Outcome, Stop, claim, each, equal};
+use harness::{Controllers, Outcome, Stop, claim, each, equal};
 
 use super::provoked::Provoked;
 use super::stage::{END, Stage, out};
-use harness::Controllers;
 
 /// What all of this rests on.
 const REPORT: &str = "__report_tpr_access, arch/x86/kvm/lapic.c; vcpu_enter_guest, arch/x86/kvm/x86.c";

@@ -84,10 +84,11 @@ fn boots(irqchip: IrqChip, entry: Entry) -> Outcome {
             let seen = format!("{end:?}, said \"{said}\"; its last words: {}", told());
             return equal(seen, format!("PoweredOff, said \"{expected}\""));
         }
-        Err(error) => {
-            return equal(stopped(&error), "PoweredOff".to_owned())
-                .map_err(|stop| stop.during(format!("{error}; its last words: {}", told())));
+        Err(MachineError::Cpu { source: CpuError::Unhandled { exit, rip }, id }) => {
+            let where_it_was = format!("vCPU {id} at {rip:#x}; its last words: {}", told());
+            return equal(exit, "PoweredOff".to_owned()).map_err(|stop| stop.during(where_it_was));
         }
+        Err(error) => return Err(fault(error)),
     }
     let mut after = vec![0; DISK];
     disk.read(0, &mut after).map_err(|error| fault_of(&error))?;
@@ -125,16 +126,6 @@ fn boot(guest: &GuestKernel, entry: Entry) -> Result<Boot, Stop> {
         append: format!("{COMMAND_LINE} -- {NAME}"),
         entry,
     })
-}
-
-/// Why the machine stopped, without what is another each time.
-fn stopped(error: &MachineError) -> String {
-    match error {
-        MachineError::Cpu { source: CpuError::Unhandled { exit, .. }, .. } => {
-            exit.split(" and data").next().unwrap_or_default().to_owned()
-        }
-        other => format!("cannot {other}"),
-    }
 }
 
 /// What the machine cannot do says nothing of KVM.

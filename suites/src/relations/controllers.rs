@@ -1,11 +1,10 @@
 //! Who has the interrupt controllers is invisible to a guest that does not use them.
 
 use guests::strategies::{Operands, Place, Program, Stack, Step, Straight};
-use harness::Controllers;
 use harness::kvm::{KVM_CAP_IRQCHIP, KVM_CAP_SPLIT_IRQCHIP};
 use harness::relation::{plainly, same, without_halt};
 use harness::testbed::Setting;
-use harness::{Outcome, claim};
+use harness::{Controllers, Outcome, claim};
 
 use super::programs::{AnyRing, in_mode, ready};
 

@@ -51,7 +51,7 @@ fn told_alike<S: Step>(
     let logged = on_slots(&image, layout, log)?;
     in_mode(mode, logs_what_is_written(&image, undefined, log, &plain, &logged))?;
     // What leads to ring 0 writes to more than the code does.
-    if log == Log::None || layout.moved.is_some() || mode == Mode::Virtual8086 {
+    if log == Log::None || logged.was_moved || mode == Mode::Virtual8086 {
         return Ok(());
     }
     match on_known_slots(&image, layout, log)? {

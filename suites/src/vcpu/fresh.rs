@@ -1,9 +1,7 @@
 //! vCPUs as KVM_CREATE_VCPU makes them.
 
 use harness::kvm::Vcpu;
-use harness::{Outcome, each};
-
-use harness::Controllers;
+use harness::{Controllers, Outcome, each};
 
 /// `check` holds for a fresh bootstrap processor and for a fresh application processor, wherever the interrupt controllers live.
 #[track_caller]

@@ -1,9 +1,7 @@
 //! KVM_GET_LAPIC of a fresh vCPU: api.rst 4.57, and the state of a local APIC after a reset.
 
 use harness::kvm::{Descriptor, EINVAL, KVM_CAP_IRQCHIP, KVM_GET_LAPIC, Refused, Vcpu, Vm};
-use harness::{Outcome, claim, each, equal, fails, within};
-
-use harness::Controllers;
+use harness::{Controllers, Outcome, claim, each, equal, fails, within};
 
 /// KVM_GET_LAPIC: the first 32 bits of every 16 bytes are a register.
 #[track_caller]

@@ -4,9 +4,7 @@ use harness::kvm::{
     Descriptor, KVM_CAP_IRQCHIP, KVM_CAP_MP_STATE, KVM_CAP_SET_BOOT_CPU_ID, KVM_GET_MP_STATE,
     KVM_SET_BOOT_CPU_ID, Refused, Vm, abi,
 };
-use harness::{Outcome, claim, each, equal, succeeds};
-
-use harness::Controllers;
+use harness::{Controllers, Outcome, claim, each, equal, succeeds};
 
 /// KVM_GET_MP_STATE of a fresh vCPU with this id.
 #[track_caller]

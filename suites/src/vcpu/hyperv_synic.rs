@@ -1,9 +1,7 @@
 //! KVM_CAP_HYPERV_SYNIC and KVM_CAP_HYPERV_SYNIC2: api.rst 8.2 and 8.11.
 
 use harness::kvm::{EINVAL, KVM_CAP_HYPERV_SYNIC, KVM_CAP_HYPERV_SYNIC2, Vcpu};
-use harness::{Outcome, claim, each, equal, fails, unchanged};
-
-use harness::Controllers;
+use harness::{Controllers, Outcome, claim, each, equal, fails, unchanged};
 
 fn needs_a_local_apic(vcpu: Vcpu) -> Outcome {
     each([KVM_CAP_HYPERV_SYNIC, KVM_CAP_HYPERV_SYNIC2], |cap| {

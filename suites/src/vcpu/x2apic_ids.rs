@@ -4,9 +4,7 @@ use harness::kvm::{
     Descriptor, EINVAL, KVM_CAP_IRQCHIP, KVM_CAP_X2APIC_API, KVM_GET_LAPIC, KVM_SET_CPUID2, KVM_SET_LAPIC,
     Vcpu, abi,
 };
-use harness::{Outcome, Stop, claim, each, equal, fails, succeeds};
-
-use harness::Controllers;
+use harness::{Controllers, Outcome, Stop, claim, each, equal, fails, succeeds};
 
 /// The bit of IA32_APIC_BASE that switches to x2APIC mode.
 const EXTD: u64 = 1 << 10;

@@ -4,12 +4,11 @@ use harness::kvm::{
     Argument, Descriptor, EEXIST, EFAULT, ENOENT, ENXIO, KVM_CAP_PIT_STATE2, KVM_CAP_PIT2,
     KVM_CAP_SPLIT_IRQCHIP, KVM_CREATE_PIT, KVM_CREATE_PIT2, KVM_GET_PIT2, Kvm, Vm, abi,
 };
-use harness::{Outcome, claim, each, equal, fails, succeeds};
+use harness::{Controllers, Outcome, claim, each, equal, fails, succeeds};
 
 use super::step::Answer::{Fails, Works};
 use super::step::Step::{Enable, Irqchip, Pit, Pit2, Vcpu};
 use super::step::in_order;
-use harness::Controllers;
 
 fn needs_a_pic(vm: Vm) -> Outcome {
     in_order(&vm, &[(Pit2, Fails(ENOENT)), (Pit, Fails(ENOENT)), (Vcpu(0), Works), (Pit2, Fails(ENOENT))])

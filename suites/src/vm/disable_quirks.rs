@@ -4,13 +4,12 @@ use harness::kvm::{
     Cap, Descriptor, EINVAL, KVM_CAP_DISABLE_QUIRKS, KVM_CAP_DISABLE_QUIRKS2, KVM_CAP_IRQCHIP, KVM_GET_LAPIC,
     Kvm, Vm, abi,
 };
-use harness::{Outcome, Stop, claim, each, equal};
+use harness::{Controllers, Outcome, Stop, claim, each, equal};
 
 use super::bits;
 use super::step::Answer::{Fails, Works};
 use super::step::Step::Enable;
 use super::step::{at_any_time, in_order};
-use harness::Controllers;
 
 const LINT0_REENABLED: u64 = abi::KVM_X86_QUIRK_LINT0_REENABLED as u64;
 /// The word of the local APIC's registers that holds LVT LINT0.

@@ -1,9 +1,7 @@
 //! KVM_GET_IRQCHIP on a fresh VM: api.rst 4.26.
 
 use harness::kvm::{Descriptor, EINVAL, ENXIO, KVM_CAP_IRQCHIP, KVM_GET_IRQCHIP, Refused, Vm, abi};
-use harness::{Outcome, claim, each, equal, fails};
-
-use harness::Controllers;
+use harness::{Controllers, Outcome, claim, each, equal, fails};
 
 /// `struct kvm_irqchip` in words: the chip, padding, the state.
 type Chip = [u32; 130];

@@ -4,12 +4,11 @@ use harness::kvm::{
     Descriptor, EBUSY, EINVAL, KVM_CAP_IRQCHIP, KVM_CAP_MAX_VCPU_ID, KVM_CAP_SET_BOOT_CPU_ID,
     KVM_CAP_SPLIT_IRQCHIP, KVM_SET_BOOT_CPU_ID, Kvm, Vcpu, Vm,
 };
-use harness::{Outcome, Stop, claim, each, equal, succeeds};
+use harness::{Controllers, Outcome, Stop, claim, each, equal, succeeds};
 
 use super::step::Answer::{Fails, Works};
 use super::step::Step::{self, BootCpuId, Enable};
 use super::step::in_order;
-use harness::Controllers;
 
 /// The bit of IA32_APIC_BASE that tells a bootstrap processor.
 const BSP: u64 = 1 << 8;

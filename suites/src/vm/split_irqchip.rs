@@ -4,12 +4,11 @@ use harness::kvm::{
     Descriptor, EEXIST, EINVAL, ENOENT, ENXIO, KVM_CAP_IRQCHIP, KVM_CAP_PIT2, KVM_CAP_SPLIT_IRQCHIP,
     KVM_GET_IRQCHIP, KVM_GET_LAPIC, Kvm, Vm,
 };
-use harness::{Outcome, claim, each, fails, succeeds};
+use harness::{Controllers, Outcome, claim, each, fails, succeeds};
 
 use super::step::Answer::{Fails, Works};
 use super::step::Step::{Enable, Irqchip, Pit, Pit2, Vcpu};
 use super::step::{Step, in_order};
-use harness::Controllers;
 
 /// The most routes that can be kept for IOAPIC pins, which is the most that a VM can have: KVM_MAX_IRQ_ROUTES.
 const MOST_PINS: u64 = 4096;

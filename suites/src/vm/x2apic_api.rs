@@ -3,11 +3,10 @@
 use harness::kvm::{
     Descriptor, EINVAL, KVM_CAP_IRQCHIP, KVM_CAP_SIGNAL_MSI, KVM_CAP_X2APIC_API, KVM_SIGNAL_MSI, Vm, abi,
 };
-use harness::{Outcome, claim, each, equal, fails, succeeds};
+use harness::{Controllers, Outcome, claim, each, equal, fails, succeeds};
 
 use super::bits;
 use super::step::{at_any_time, in_order};
-use harness::Controllers;
 
 const USE_32BIT_IDS: u64 = abi::KVM_X2APIC_API_USE_32BIT_IDS as u64;
 const DISABLE_BROADCAST_QUIRK: u64 = abi::KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK as u64;

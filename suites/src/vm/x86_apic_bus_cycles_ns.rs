@@ -3,12 +3,11 @@
 use harness::kvm::{
     EINVAL, ENXIO, KVM_CAP_IRQCHIP, KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_X86_APIC_BUS_CYCLES_NS, Kvm, Vm,
 };
-use harness::{Outcome, claim, each, equal};
+use harness::{Controllers, Outcome, claim, each, equal};
 
 use super::step::Answer::{Fails, Works};
 use super::step::Step::{self, Irqchip, Vcpu};
 use super::step::in_order;
-use harness::Controllers;
 
 /// The longest cycle with which the longest timer that a local APIC can be set to still fits into 64 bits of nanoseconds.
 const LONGEST: u64 = u64::MAX / (u32::MAX as u64 * 128);
@@ -39,9 +38,9 @@ claim!(
 );
 
 fn is_early() -> Outcome {
-    each(Controllers::WITH_LAPIC, |irqchip| {
+    each(Controllers::WITH_LAPIC, |controllers| {
         let steps = [(cycle(40), Works), (cycle(10), Works), (Vcpu(0), Works), (cycle(40), Fails(EINVAL))];
-        in_order(&irqchip.vm()?, &steps)
+        in_order(&controllers.vm()?, &steps)
     })
 }
 claim!(
