@@ -159,7 +159,9 @@ fn a_sector_is_written(#[case] task: [u8; 7], #[case] sector: u64) {
     board.outb(0x1f3, 0);
     board.task(0x1f0, task);
     assert_eq!((board.inb(0x1f7), board.seen()), (ASKS, vec![]));
-    (0..256).for_each(|_| drop(board.bus.write(Space::Ports, 0x1f0, &[0xab, 0xcd])));
+    for _ in 0..256 {
+        board.bus.write(Space::Ports, 0x1f0, &[0xab, 0xcd]);
+    }
     assert_eq!((board.seen(), board.inb(0x1f7)), (vec![(14, true)], READY));
     let mut bytes = [0; 512];
     disk.read(sector * 512, &mut bytes).unwrap();
