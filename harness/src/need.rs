@@ -6,7 +6,7 @@ use reports::KernelRange;
 
 use crate::host::Facts;
 use crate::kvm::Cap;
-use crate::lab::GuestKernel;
+use crate::lab::{Firmware, GuestKernel};
 
 /// What a host must have.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +33,8 @@ pub enum Need {
     Emulator(&'static str),
     /// A Linux kernel to boot as a guest, with modules for virtio: the lab brings its own.
     GuestKernel,
+    /// SeaBIOS and GRUB on a disc: the lab brings them from Debian's packages.
+    Firmware,
     /// So many times the clock of other claims, at most eight: it waits for something that takes long.
     Time(u32),
     /// Not this.
@@ -62,6 +64,7 @@ impl Need {
                 host.emulator.as_deref().is_some_and(|emulator| emulator.starts_with(name))
             }
             Self::GuestKernel => GuestKernel::find().is_some(),
+            Self::Firmware => Firmware::find().is_some(),
             Self::Time(_) => true,
             Self::Not(need) => !need.is_met(facts),
             Self::Any(needs) => needs.iter().any(|need| need.is_met(facts)),
@@ -83,6 +86,9 @@ impl fmt::Display for Need {
             Self::Lab => f.write_str("to be in the lab"),
             Self::Emulator(name) => write!(f, "to be emulated by {name}"),
             Self::GuestKernel => f.write_str("a Linux kernel to boot as a guest, which the lab has"),
+            Self::Firmware => {
+                f.write_str("SeaBIOS and GRUB's disc, which Debian's seabios and grub-rescue-pc have")
+            }
             Self::Time(factor) => write!(f, "{factor} times the time of other claims"),
             Self::Not(need) => write!(f, "not {need}"),
             Self::Any(needs) => {

@@ -57,6 +57,11 @@ fn every_request_has_its_reply(#[case] request: &str, #[case] reply: &str) {
 #[case("write 0x1000 4 0x01020304", "readl 4096", "OK 0x0000000004030201\n")]
 #[case("b64write 0x1000 4 AQID", "read 0x1000 4", "OK 0x01020300\n")]
 #[case("memset 0x1000 3 0xab", "readl 0x1000", "OK 0x0000000000ababab\n")]
+#[case("outl 0xcf8 0x80000000", "inl 0xcfc", "OK 0x12378086\n")]
+#[case("outl 0xcf8 0x80000900", "inw 0xcfe", "OK 0x7010\n")]
+#[case("outl 0xcf8 0x8000f800", "inl 0xcfc", "OK 0xffffffff\n")]
+#[case("outb 0xcf8 0x80", "inl 0xcf8", "OK 0x0000\n")]
+#[case("writeb 0xc0000 1", "readb 0xc0000", "OK 0x00000000000000ff\n")]
 #[case("outl 0xe0 0x12345678", "inw 0xe1", "OK 0x3456\n")]
 fn what_is_written_is_read(#[case] write: &str, #[case] read: &str, #[case] reply: &str) {
     let machine = pc();
@@ -79,6 +84,29 @@ fn lines_are_told_before_the_reply_that_they_happen_for() {
     assert_eq!(says("clock_step"), "IRQ raise 0\nOK 27658\n");
     assert_eq!(says("outb 0x43 0x30"), "IRQ lower 0\nOK\n");
     assert_eq!(says("outb 0x2005 1"), "IRQ raise 5\nOK\n");
+}
+
+/// A function is given an address, is told to answer there, and does.
+#[test]
+fn a_function_is_configured_line_by_line() {
+    let (_, hypervisor) = accel::open("qtest").unwrap();
+    let builder = Builder::with_cpus(hypervisor, 16 << 20, 1, IrqChip::User).unwrap();
+    let builder = (machine_class("pc").unwrap().furnish)(builder).unwrap();
+    let machine = builder.model("pci-testdev").and_then(Builder::build).unwrap();
+    let mut session = Session::new(&machine);
+    let mut says = |request: &str| session.answer(request);
+    for request in [
+        "outl 0xcf8 0x80001010",
+        "outl 0xcfc 0xe0000000",
+        "outl 0xcf8 0x80001004",
+        "outw 0xcfc 0x2",
+        "writeb 0xe0000000 1",
+    ] {
+        assert_eq!(says(request), "OK\n");
+    }
+    assert_eq!(says("read 0xe0000010 13"), "OK 0x6d6d696f2d77696c6463617264\n");
+    assert_eq!(says("writeb 0xe0000801 7"), "OK\n");
+    assert_eq!(says("readl 0xe000000c"), "OK 0x0000000000000001\n");
 }
 
 #[test]

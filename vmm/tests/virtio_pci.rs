@@ -5,7 +5,7 @@ mod board;
 
 use std::sync::{Arc, Mutex};
 
-use board::driver::{Buffer, Driver, register};
+use board::driver::{Buffer, Driver, NEEDS_RESET, WRITE, register};
 use board::{Board, MESSAGES};
 use rstest::rstest;
 use vmm::clock::Clock;
@@ -149,4 +149,26 @@ fn a_function_that_is_no_master_does_not_reach_memory() {
     board.set_config(FUNCTION, 4, &[2]);
     driver.hand_over(0, &[Buffer::Room(4)]);
     assert_eq!(driver.used(0), []);
+}
+
+#[rstest]
+#[case::rom(0xffff_0000)]
+#[case::itself(0xe000_0000)]
+#[case::over_the_end_of_ram(0xf_ffff)]
+fn what_is_not_ram_is_not_written_by_a_device(#[case] address: u64) {
+    let wires = Wires::new(Ram::new(0x10_0000).unwrap(), Clock::stepped(), 1);
+    wires.ram.burn(&[0xb5; 0x1_0000]).unwrap();
+    let board = Board::of(&["i440fx", "piix3", "virtio-rng-pci"], wires);
+    let mut driver = Driver::start(&board, 0, 0);
+    driver.describe(0, 0, address, 4, WRITE, 0);
+    driver.offer(0, 0);
+    assert_eq!((driver.used(0), driver.read(register::STATUS)), (vec![], 0xf | NEEDS_RESET));
+    let mut rom = [0; 16];
+    assert_eq!((reads_rom(&board, &mut rom), rom), (true, [0xb5; 16]));
+}
+
+/// Reads the beginning of the ROM where it is seen below 1 MiB.
+fn reads_rom(board: &Board, bytes: &mut [u8]) -> bool {
+    board.bus.reset();
+    board.bus.read(Space::Memory, 0xf_0000, bytes) == vmm::Access::Done
 }

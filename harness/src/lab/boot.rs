@@ -8,7 +8,7 @@ use super::orders::{self, ORDERS, Orders, module_name};
 use super::program::{self, ProgramError};
 use super::qemu::{self, Image, Qemu, QemuError};
 use super::session::{Boot, Emulator};
-use super::{Kernel, LabError, guest, initramfs};
+use super::{Kernel, LabError, firmware, guest, initramfs};
 
 /// What every kernel is told: to say on the first serial line what it has to say, and to end the machine when it panics.
 const COMMAND_LINE: &str = "console=ttyS0 panic=-1 quiet";
@@ -42,6 +42,8 @@ pub(crate) struct Lab {
     files: Vec<(String, u32, Vec<u8>)>,
     /// What a claim needs that boots the kernel once more, as a guest.
     guest: Vec<(String, u32, Vec<u8>)>,
+    /// What a claim needs whose machine begins with firmware.
+    firmware: Vec<(String, u32, Vec<u8>)>,
     command_line: String,
 }
 
@@ -86,7 +88,13 @@ impl Lab {
         for word in append.split_whitespace() {
             command_line.push_str(&format!(" {word}"));
         }
-        Ok(Self { machine, emulator, files, guest: guest::files(kernel)?, command_line })
+        let guest = guest::files(kernel)?;
+        Ok(Self { machine, emulator, files, guest, firmware: Vec::new(), command_line })
+    }
+
+    /// Brings firmware along, for the claims that need it.
+    pub(crate) fn bring(&mut self, firmware: Vec<(String, u32, Vec<u8>)>) {
+        self.firmware = firmware;
     }
 
     /// What emulates the machine, by its name and version.
@@ -99,7 +107,8 @@ impl Boot for Lab {
     fn boot(&self, orders: &Orders) -> Result<Box<dyn Emulator>, BootError> {
         let text = serde_json::to_vec(orders)?;
         let guest = if guest::is_wanted(&orders.claims) { self.guest.as_slice() } else { &[] };
-        let all = self.files.iter().chain(guest);
+        let firmware = if firmware::is_wanted(&orders.claims) { self.firmware.as_slice() } else { &[] };
+        let all = self.files.iter().chain(guest).chain(firmware);
         let mut files: Vec<(&str, u32, &[u8])> =
             all.map(|(path, mode, bytes)| (path.as_str(), *mode, bytes.as_slice())).collect();
         files.push((ORDERS.trim_start_matches('/'), 0o644, &text));

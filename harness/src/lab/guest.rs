@@ -10,8 +10,8 @@ use crate::{Need, claim_named};
 /// Where it is in the initramfs of the lab.
 const IMAGE: &str = "/lab/guest/vmlinuz";
 const MODULES: &str = "/lab/guest/modules";
-/// What a guest needs: virtio devices as our PC has them, and disks.
-const WANTED: [&str; 2] = ["virtio_mmio", "virtio_blk"];
+/// What a guest needs: virtio devices as our PC has them, in memory and on the PCI bus, and disks.
+const WANTED: [&str; 3] = ["virtio_mmio", "virtio_pci", "virtio_blk"];
 
 /// A kernel to boot as a guest.
 #[derive(Clone, Debug, PartialEq, Eq)]

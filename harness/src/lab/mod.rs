@@ -15,6 +15,7 @@ mod death;
 mod debian;
 mod directory;
 mod error;
+pub(crate) mod firmware;
 mod guest;
 mod image;
 pub(crate) mod init;
@@ -32,6 +33,7 @@ mod strip;
 mod vmlinux;
 
 pub use error::LabError;
+pub use firmware::Firmware;
 pub use guest::GuestKernel;
 pub use initramfs::initramfs;
 pub use kernel::{Kernel, Sources};

@@ -110,6 +110,23 @@ fn unpack_members(deb: &Path, draft: &Path) -> Result<(), LabError> {
     Ok(())
 }
 
+/// What a file of a package contains that is put at this path.
+pub(super) fn file_of(deb: &Path, wanted: &Path) -> Result<Vec<u8>, LabError> {
+    let failed = |why: String| LabError::Package { path: deb.to_owned(), why };
+    let damaged = |error: std::io::Error| failed(format!("it is damaged ({error}); fetch it again"));
+    let mut archive = tar::Archive::new(part(deb, "data.tar")?);
+    for entry in archive.entries().map_err(damaged)? {
+        let mut entry = entry.map_err(damaged)?;
+        let path = entry.path().map_err(damaged)?.into_owned();
+        if Path::new("/").join(path.strip_prefix(".").unwrap_or(&path)) == wanted {
+            let mut contents = Vec::new();
+            entry.read_to_end(&mut contents).map_err(damaged)?;
+            return Ok(contents);
+        }
+    }
+    Err(failed(format!("it has no {}", wanted.display())))
+}
+
 /// Copies, and tells a damaged package from a full disk.
 fn copy(from: &mut impl Read, to: &mut File, deb: &Path, path: &Path) -> Result<(), LabError> {
     let mut piece = vec![0; 1 << 16];

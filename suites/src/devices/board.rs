@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use harness::{HostFault, Stop};
+use harness::{HostFault, Outcome, Stop};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use vmm::clock::Clock;
@@ -46,8 +46,14 @@ pub(super) fn deeds(ports: Vec<u16>, most: usize) -> BoxedStrategy<Vec<Deed>> {
 impl Board {
     /// One with these models, where a PC has them.
     pub(super) fn of(models: &[&str]) -> Result<Self, Stop> {
+        Self::with(models, |_| Ok(()))
+    }
+
+    /// The same, where something is done before the models are made.
+    pub(super) fn with(models: &[&str], before: impl FnOnce(&Wires) -> Outcome) -> Result<Self, Stop> {
         let ram = Ram::new(0x10_0000).map_err(fault)?;
         let wires = Wires::new(ram, Clock::stepped(), 1);
+        before(&wires)?;
         wires.interrupts.connect(Arc::clone(&wires.chips) as _);
         wires.interrupts.watch(false);
         let mut bus = Bus::new(wires.ram.clone());
@@ -66,6 +72,32 @@ impl Board {
 
     pub(super) fn output(&self, port: u16, byte: u8) {
         self.bus.write(Space::Ports, port.into(), &[byte]);
+    }
+
+    /// Reads four bytes of the configuration space of a function of the first bus, as a processor does.
+    pub(super) fn configuration(&self, function: u8, register: u8) -> u32 {
+        self.address(function, register);
+        let mut bytes = [0; 4];
+        self.bus.read(Space::Ports, 0xcfc, &mut bytes);
+        u32::from_le_bytes(bytes)
+    }
+
+    /// Writes to the configuration space of a function of the first bus.
+    pub(super) fn configure(&self, function: u8, register: u8, bytes: &[u8]) {
+        self.address(function, register);
+        self.bus.write(Space::Ports, 0xcfc + u64::from(register & 3), bytes);
+    }
+
+    fn address(&self, function: u8, register: u8) {
+        let address = 1 << 31 | u32::from(function) << 8 | u32::from(register & !3);
+        self.bus.write(Space::Ports, 0xcf8, &address.to_le_bytes());
+    }
+
+    /// A byte of memory, as a processor reads it.
+    pub(super) fn byte(&self, address: u64) -> u8 {
+        let mut byte = [0];
+        self.bus.read(Space::Memory, address, &mut byte);
+        byte[0]
     }
 
     /// Lets so many nanoseconds pass, with each alarm at its time.

@@ -8,7 +8,7 @@ use harness::lab::{GuestKernel, initramfs};
 use harness::{Broken, HostFault, Outcome, Stop, claim, equal};
 use vmm::accel::CpuError;
 use vmm::boot::{Boot, Entry, File, load};
-use vmm::{Builder, Disk, End, IrqChip, Limit, Machine, MachineError, accel, machine_class};
+use vmm::{BuildError, Builder, Disk, End, IrqChip, Limit, Machine, MachineError, accel, machine_class};
 
 use super::guest_init::{MODULES, NAME, SAYS};
 
@@ -59,12 +59,32 @@ claim!(
     Time(8)
 );
 
+fn boots_from_the_pci_bus() -> Outcome {
+    boots_on(IrqChip::Kernel, Entry::Long, |builder, disk| {
+        builder.wires().disks.add(disk);
+        builder.virtio_pci("virtio-blk")
+    })
+}
+claim!(
+    boots_from_the_pci_bus,
+    "With the disk on our PC's PCI bus, whose interrupts are messages, Linux sees two processors and the disk, and switches the power off by ACPI",
+    [Api("4.70 KVM_SIGNAL_MSI"), Doc("virtio 1.2, 4.1 Virtio Over PCI Bus")],
+    GuestKernel,
+    Emulator("QEMU"),
+    Time(8)
+);
+
 fn boots(irqchip: IrqChip, entry: Entry) -> Outcome {
+    boots_on(irqchip, entry, Builder::disk)
+}
+
+/// Boots a PC to which the disk is added in this way.
+fn boots_on(irqchip: IrqChip, entry: Entry, add: Add) -> Outcome {
     let guest = GuestKernel::find().ok_or_else(|| Stop::Skip("there is no kernel to boot".to_owned()))?;
     let before: Vec<u8> =
         (0_u32..).map(|number| number.wrapping_mul(0x9e37_79b1).to_le_bytes()[3]).take(DISK).collect();
     let disk = Disk::in_memory(before.clone(), false);
-    let mut machine = pc(irqchip, disk.clone())?;
+    let mut machine = pc(irqchip, disk.clone(), add)?;
     load(&mut machine, &boot(&guest, entry)?).map_err(fault)?;
     let end = machine.run(LIMIT);
     let console = String::from_utf8_lossy(&machine.wires().serial[0].take()).into_owned();
@@ -97,13 +117,16 @@ fn boots(irqchip: IrqChip, entry: Entry) -> Outcome {
     equal(after == turned, true)
 }
 
+/// How a disk is added.
+type Add = fn(Builder, Disk) -> Result<Builder, BuildError>;
+
 /// A PC of two processors with this disk.
-fn pc(irqchip: IrqChip, disk: Disk) -> Result<Machine, Stop> {
+fn pc(irqchip: IrqChip, disk: Disk, add: Add) -> Result<Machine, Stop> {
     let (_, hypervisor) = accel::open("kvm").map_err(fault)?;
     let class = machine_class("pc").ok_or_else(|| Stop::HostFault(HostFault("there is no pc".to_owned())))?;
     Builder::with_cpus(hypervisor, MEMORY, 2, irqchip)
         .and_then(class.furnish)
-        .and_then(|builder| builder.disk(disk))
+        .and_then(|builder| add(builder, disk))
         .and_then(Builder::build)
         .map_err(fault)
 }

@@ -4,6 +4,7 @@ mod bare;
 mod boot;
 mod dirty_log;
 mod exits;
+mod firmware;
 mod guest_init;
 mod ioeventfd;
 mod irqfd;

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use reports::{Entry, Host, Known, Run, Verdict};
 
-use super::machines::Machine;
+use super::machines::{self, Machine};
 use super::screen::{Line, Screen};
 use super::{Arguments, BUDGET, folder, resume};
 use crate::Claim;
 use crate::cli::record::{self, Written};
-use crate::lab::{Cpu, Lab, LostError, Orders, Plan, Session, Watcher};
+use crate::cli::status::say;
+use crate::lab::{Cpu, Lab, LostError, Orders, Plan, Session, Watcher, firmware};
 use crate::runner::{Interrupt, blank};
 
 /// How much of the machine's memory one claim may take, in bytes.
@@ -95,9 +96,14 @@ impl Bench<'_> {
             true => resume::earlier(out, &self.claims, &self.known).map_err(|error| error.to_string())?,
             false => None,
         };
-        let lab = Lab::new(&machine.kernel, machine.cpu, &self.arguments.append, &self.parameters)
+        let mut lab = Lab::new(&machine.kernel, machine.cpu, &self.arguments.append, &self.parameters)
             .map_err(|error| error.to_string())?;
         let claims = resume::rest(&self.claims, earlier.as_ref());
+        // Without it, what needs it is skipped and says what it lacks.
+        match firmware::files(&claims, &machines::cache(), &|doing| say(doing)) {
+            Ok(files) => lab.bring(files),
+            Err(error) => say(format!("cannot {error}")),
+        }
         let Some(earlier) = earlier else {
             return self.in_parts(machine, &lab, boots, &claims, line).map_err(|error| error.to_string());
         };

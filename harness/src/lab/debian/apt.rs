@@ -123,6 +123,21 @@ impl Apt {
         Ok(path)
     }
 
+    /// Downloads the package of this name that apt takes for the newest of a suite, whose checksum it compares itself.
+    pub(super) fn download_newest(&self, suite: &str, name: &str) -> Result<PathBuf, LabError> {
+        let place = self.place(suite)?;
+        let _lock = lock::exclusive(&place.join("lock"))?;
+        // By itself, so that what comes is known by being there.
+        let directory = place.join("archives").join(name);
+        fs::create_dir_all(&directory).map_err(LabError::file("write", &directory))?;
+        run(suite, self.command("apt-get", suite)?.args(["download", name]).current_dir(&directory))?;
+        let files = fs::read_dir(&directory).map_err(LabError::file("read", &directory))?;
+        let mut debs = files.flatten().map(|entry| entry.path());
+        debs.find(|path| path.extension().is_some_and(|extension| extension == "deb")).ok_or_else(|| {
+            LabError::Download { package: name.to_owned(), why: "nothing came; try again".to_owned() }
+        })
+    }
+
     fn command(&self, program: &str, suite: &str) -> Result<Command, LabError> {
         let mut command = Command::new(program);
         command.arg("-c").arg(self.place(suite)?.join("apt.conf"));

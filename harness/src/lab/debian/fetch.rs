@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::apt::{Apt, DAY};
@@ -67,6 +67,34 @@ pub(in crate::lab) fn fetch(
             Err(LabError::NoKernel { spec: format!("debian:{prefix}"), why })
         }
     }
+}
+
+/// A file of a package, from the first of the system's own suites that has it.
+pub(in crate::lab) fn fetch_file(
+    name: &str,
+    file: &Path,
+    cache: &Path,
+    progress: &dyn Fn(&str),
+) -> Result<Vec<u8>, LabError> {
+    let apt = Apt::new(cache)?;
+    let mut failed = None;
+    for suite in apt.own_suites() {
+        let found = apt.offers(&suite, DAY).and_then(|_| {
+            progress(&format!("downloading {name} from {suite}"));
+            let deb = apt.download_newest(&suite, name)?;
+            let contents = package::file_of(&deb, file);
+            fs::remove_file(&deb).map_err(LabError::file("remove", &deb))?;
+            contents
+        });
+        match found {
+            Ok(contents) => return Ok(contents),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    Err(failed.unwrap_or_else(|| LabError::Apt {
+        what: name.to_owned(),
+        why: "it is configured with no suite of Debian; add one to its sources".to_owned(),
+    }))
 }
 
 /// Asks several suites at the same time.

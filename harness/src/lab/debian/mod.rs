@@ -1,4 +1,4 @@
-//! Kernels as Debian packages them, through the system's own apt.
+//! Kernels and firmware as Debian packages them, through the system's own apt.
 //!
 //! apt is asked with sources, lists and state of our own in the cache: the system's configuration says which mirror there is, and
 //! is not touched.
@@ -9,5 +9,5 @@ mod index;
 mod sources;
 mod version;
 
-pub(super) use fetch::fetch;
+pub(super) use fetch::{fetch, fetch_file};
 pub(super) use version::compare as compare_versions;
