@@ -12,11 +12,9 @@ use vmm::{IrqChip, Machine};
 use crate::devices::ours;
 
 const PAGE: u32 = 0x1000;
-/// Where RAM begins that the guest has nothing in, and how many pages of it there are.
-const FIRST: u32 = 0x2_0000;
-const PAGES: u32 = (VIDEO - FIRST) / PAGE;
-/// Where a PC's RAM ends below 1 MiB.
-const VIDEO: u32 = 0xa_0000;
+/// Where RAM begins that the guest has nothing in, behind what a PC has below 1 MiB, and how many pages of it there are.
+const FIRST: u32 = 0x10_0000;
+const PAGES: u32 = (ours::RAM - FIRST) / PAGE;
 /// Twice what a ring keeps in reserve on Intel's processors.
 const ENTRIES: u32 = 1024;
 
