@@ -149,7 +149,12 @@ mod tests {
             claim: format!("{name} holds"),
             verdict: *verdict,
             why: (*verdict != Verdict::Pass).then(|| "it does not".into()),
-            witness: seen.map(|seen| Witness { seen: Some(seen.into()), ..Witness::default() }),
+            witness: seen.map(|seen| Witness {
+                seen: Some(seen.into()),
+                input: Some(serde_json::json!([seen])).filter(|_| seen.len() > 1),
+                replay: format!("assay replay {name}"),
+                ..Witness::default()
+            }),
             cases: 1,
             reached: 1,
             ms: 1.0,
@@ -178,12 +183,20 @@ mod tests {
         );
         let page = text(|out| matrix.write_markdown(out));
         assert!(page.contains("### a::other holds\n"), "{page}");
-        assert!(page.contains("* fail on newer: it does not, seen as `7`\n"), "{page}");
+        let told = "* fail on newer: it does not, seen as `7`\n  again by `assay replay a::other`\n";
+        assert!(page.contains(told), "{page}");
         assert!(page.contains("| **a::other holds**<br><code>a::other</code> | pass | fail |"), "{page}");
         assert!(page.contains("| a::same holds<br><code>a::same</code> | pass | pass |"), "{page}");
         let json: serde_json::Value = serde_json::from_str(&text(|out| matrix.write_json(out))).unwrap();
         assert_eq!(json["claims"][0]["verdicts"], serde_json::json!(["pass", "fail"]));
         assert_eq!(json["claims"][1]["differs"], false);
+    }
+
+    #[test]
+    fn the_smallest_witness_is_shown() {
+        let [one, other] = ["12345", "78"].map(|seen| run("6.1", &[("a::bad", Verdict::Fail, Some(seen))]));
+        let page = text(|out| Matrix::new([("x", &one), ("y", &other)]).write_markdown(out));
+        assert!(page.contains("  with `[\"78\"]`, again by `assay replay a::bad`\n"), "{page}");
     }
 
     #[test]

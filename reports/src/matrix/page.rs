@@ -9,6 +9,9 @@ use crate::markdown::escaped;
 use crate::outline::{self, counted};
 use crate::{Verdict, plain};
 
+/// The most characters of an input or a command that are shown.
+const LONGEST: usize = 400;
+
 impl Matrix<'_> {
     /// Writes it as a page of Markdown.
     pub fn write_markdown(&self, out: &mut dyn io::Write) -> io::Result<()> {
@@ -65,6 +68,9 @@ impl Matrix<'_> {
             let seen: BTreeSet<_> = columns.iter().filter_map(|column| seen(row, *column)).collect();
             let seen = if seen.is_empty() { String::new() } else { format!(", seen as {}", list(seen)) };
             writeln!(out, "* {word} on {}: {}{seen}", self.named(&columns), escaped(&why))?;
+            if let Some(again) = again(row, &columns) {
+                writeln!(out, "  {again}")?;
+            }
         }
         let held: Vec<_> = (0..row.cells.len())
             .filter(|&column| row.cells[column].is_some_and(|entry| entry.verdict == Verdict::Pass))
@@ -123,6 +129,18 @@ impl Matrix<'_> {
 fn seen(row: &Row<'_>, column: usize) -> Option<String> {
     let witness = row.cells.get(column).copied().flatten()?.witness.as_ref()?;
     Some(plain::clipped(&plain::one_line(witness.seen.as_deref()?), super::SHORT))
+}
+
+/// How to see it again, by the smallest witness of these columns: the input, where there is one, and the command.
+fn again(row: &Row<'_>, columns: &[usize]) -> Option<String> {
+    let witnesses = columns.iter().filter_map(|&column| row.cells[column]?.witness.as_ref());
+    let witnesses = witnesses.filter(|witness| !witness.replay.is_empty());
+    let quoted = |text: &str| list(BTreeSet::from([plain::clipped(&plain::one_line(text), LONGEST)]));
+    let all = witnesses.map(|witness| (witness.input.as_ref().map(ToString::to_string), &witness.replay));
+    let (input, replay) =
+        all.min_by_key(|(input, replay)| (input.as_ref().map(String::len), replay.len()))?;
+    let with = input.map_or_else(String::new, |input| format!("with {}, ", quoted(&input)));
+    Some(format!("{with}again by {}", quoted(replay)))
 }
 
 fn list(seen: BTreeSet<String>) -> String {
