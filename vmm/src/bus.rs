@@ -154,8 +154,11 @@ impl Bus {
 
     fn mapping(&self, name: &str, index: usize, window: &Window) -> Option<Mapping> {
         let target = match window.shows {
-            Shows::Own { region, offset } => Target::Device { index, region, offset },
-            Shows::Rom { offset } => Target::Ram { block: self.ram.blocks().len(), offset, writable: false },
+            Shows::Decoded => None,
+            Shows::Own { region, offset } => Some(Target::Device { index, region, offset }),
+            Shows::Rom { offset } => {
+                Some(Target::Ram { block: self.ram.blocks().len(), offset, writable: false })
+            }
             Shows::Ram { address, writable } => {
                 let last = address.checked_add(window.region.last - window.region.first)?;
                 let blocks = self.ram.blocks().into_iter().enumerate();
@@ -163,7 +166,7 @@ impl Bus {
                     address >= block.guest_address && last - block.guest_address < block.length
                 });
                 let (block, found) = holding.next()?;
-                Target::Ram { block, offset: address - found.guest_address, writable }
+                Some(Target::Ram { block, offset: address - found.guest_address, writable })
             }
         };
         let Window { region, priority, .. } = *window;
