@@ -135,6 +135,11 @@ impl Bus {
         loaded.map_err(|source| StateError::Form { device, source })
     }
 
+    /// Tells the map of what devices have besides their regions, where something that they look at has changed since they were added.
+    pub(crate) fn settle(&self) {
+        (0..self.devices.len()).for_each(|index| self.show_windows(index));
+    }
+
     /// Tells the map of what a device has besides its regions, if that has changed. Of two who do that at once, the second tells what
     /// is true for both.
     fn show_windows(&self, index: usize) {
