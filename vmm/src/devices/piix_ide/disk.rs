@@ -36,7 +36,7 @@ impl Geometry {
         let (heads, sectors) = (u64::from(self.heads).max(1), u64::from(self.sectors).max(1));
         let track = sector / sectors;
         let byte = |number: u64| u8::try_from(number & 0xff).unwrap_or(0);
-        let cylinder = u16::try_from(track / heads & 0xffff).unwrap_or(0);
+        let cylinder = u16::try_from((track / heads) & 0xffff).unwrap_or(0);
         (cylinder, byte(track % heads), byte(sector % sectors + 1))
     }
 }
