@@ -36,6 +36,12 @@ pub enum BuildError {
         /// What was asked for.
         name: String,
     },
+    /// There is no PCI bus.
+    #[error("add a {name}: the machine has no PCI bus")]
+    NoBus {
+        /// What was asked for.
+        name: String,
+    },
     /// There is no device left on the PCI bus.
     #[error("add another {name}: the PCI bus has 32 devices")]
     NoFunction {
@@ -51,10 +57,16 @@ pub enum BuildError {
 }
 
 fn names() -> String {
-    let devices = device_classes().into_iter().map(|class| class.name);
-    let virtio = virtio::model_classes().into_iter().map(|class| class.name);
-    let pci = virtio.clone().map(|name| format!("{name}{ON_PCI}"));
-    devices.chain(virtio).map(str::to_owned).chain(pci).collect::<Vec<_>>().join(", ")
+    models().into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(", ")
+}
+
+/// The name of each model that [`Builder::model`] takes, and what it is.
+pub(crate) fn models() -> Vec<(String, String)> {
+    let devices = device_classes().into_iter().map(|class| (class.name, class.about));
+    let virtio = virtio::model_classes().into_iter().map(|class| (class.name, class.about));
+    let pci =
+        virtio.clone().map(|(name, about)| (format!("{name}{ON_PCI}"), format!("{about}, on the PCI bus")));
+    devices.chain(virtio).map(|(name, about)| (name.to_owned(), about.to_owned())).chain(pci).collect()
 }
 
 /// A machine in the making: RAM, a bus that devices are put on, and how many vCPUs there will be.
@@ -67,15 +79,19 @@ pub struct Builder {
     has_timer: bool,
     has_acpi: bool,
     virtio: Vec<Slot>,
+    /// What its devices are called.
+    names: Vec<String>,
     /// The next device of the PCI bus that is free.
     next_device: u8,
+    /// Those that are disks.
+    pci_disks: Vec<u8>,
     boots_from: BootFrom,
 }
 
 /// The devices of the PCI bus before this one are the board's own.
 const FIRST_DEVICE: u8 = 2;
 /// What the name of a virtio device ends with that is a function of the PCI bus, and not one with registers in memory.
-pub(crate) const ON_PCI: &str = "-pci";
+const ON_PCI: &str = "-pci";
 const DEVICES: u8 = 32;
 
 impl Builder {
@@ -103,7 +119,9 @@ impl Builder {
             has_timer: false,
             has_acpi: false,
             virtio: Vec::new(),
+            names: Vec::new(),
             next_device: FIRST_DEVICE,
+            pci_disks: Vec::new(),
             boots_from: BootFrom::default(),
         })
     }
@@ -114,7 +132,7 @@ impl Builder {
         self
     }
 
-    /// Has firmware in a ROM that ends at 4 GiB, where processors begin: before the devices of its class are put on the bus.
+    /// Has firmware in a ROM that ends at 4 GiB, where processors begin.
     pub fn firmware(self, image: &[u8]) -> Result<Self, BuildError> {
         self.wires.ram.burn(image)?;
         let size = self.wires.ram.rom_size();
@@ -172,14 +190,19 @@ impl Builder {
         self
     }
 
-    /// Puts a device of its maker's own on the bus.
+    /// Puts a device of its maker's own on the bus. If there is one of its name already, it is called otherwise: its state needs a name
+    /// of its own.
     pub fn device(
         mut self,
         name: &str,
         device: Box<dyn Device>,
         regions: &[Region],
     ) -> Result<Self, BuildError> {
-        self.bus.add(name, device, regions)?;
+        let numbered = (2..).map(|number| format!("{name}@{number}"));
+        let mut free = std::iter::once(name.to_owned()).chain(numbered);
+        let called = free.find(|called| !self.names.contains(called)).unwrap_or_default();
+        self.bus.add(&called, device, regions)?;
+        self.names.push(called);
         Ok(self)
     }
 
@@ -216,7 +239,11 @@ impl Builder {
         let class =
             virtio::model_class(name).ok_or_else(|| BuildError::NoDevice { name: name.to_owned() })?;
         let number = self.free_device(name)?;
-        let (device, region) = virtio::on_bus((class.make)(&self.wires), number, &self.wires);
+        let model = (class.make)(&self.wires);
+        if model.id() == virtio::BLOCK {
+            self.pci_disks.push(number);
+        }
+        let (device, region) = virtio::on_bus(model, number, &self.wires);
         self.device(&format!("{name}{ON_PCI}@{number}"), device, &[region])
     }
 
@@ -237,12 +264,20 @@ impl Builder {
 
     /// The next device of the PCI bus that is free.
     fn free_device(&mut self, name: &str) -> Result<u8, BuildError> {
+        if !self.has_pci() {
+            return Err(BuildError::NoBus { name: name.to_owned() });
+        }
         let device = self.next_device;
         if device >= DEVICES {
             return Err(BuildError::NoFunction { name: name.to_owned() });
         }
         self.next_device += 1;
         Ok(device)
+    }
+
+    /// Whether it has a PCI bus by now.
+    fn has_pci(&self) -> bool {
+        self.wires.map.find(Space::Configuration, 0).is_ok()
     }
 
     /// What its devices reach outside with.
@@ -252,12 +287,13 @@ impl Builder {
 
     /// Shows the RAM to the guest and makes the vCPUs.
     pub fn build(mut self) -> Result<Machine, BuildError> {
+        self.bus.settle();
         self.wires.map.listen(self.hypervisor.listener(&self.wires.ram))?;
         let count = self.wires.cpus;
-        let has_pci = self.wires.map.find(Space::Configuration, 0).is_ok();
+        let has_pci = self.has_pci();
         let acpi = self.has_acpi.then(|| Tables::of(Described { cpus: count, virtio: self.virtio, has_pci }));
         if self.wires.ram.rom_size() > 0 {
-            firmware::offer(&self.wires, self.boots_from)?;
+            firmware::offer(&self.wires, self.boots_from, &self.pci_disks)?;
         }
         if let Some(tables) = &acpi {
             tables.offer(&self.wires.items)?;

@@ -135,6 +135,11 @@ impl Bus {
         loaded.map_err(|source| StateError::Form { device, source })
     }
 
+    /// Tells the map of what devices have besides their regions, where something that they look at has changed since they were added.
+    pub(crate) fn settle(&self) {
+        (0..self.devices.len()).for_each(|index| self.show_windows(index));
+    }
+
     /// Tells the map of what a device has besides its regions, if that has changed. Of two who do that at once, the second tells what
     /// is true for both.
     fn show_windows(&self, index: usize) {
@@ -154,8 +159,11 @@ impl Bus {
 
     fn mapping(&self, name: &str, index: usize, window: &Window) -> Option<Mapping> {
         let target = match window.shows {
-            Shows::Own { region, offset } => Target::Device { index, region, offset },
-            Shows::Rom { offset } => Target::Ram { block: self.ram.blocks().len(), offset, writable: false },
+            Shows::Decoded => None,
+            Shows::Own { region, offset } => Some(Target::Device { index, region, offset }),
+            Shows::Rom { offset } => {
+                Some(Target::Ram { block: self.ram.blocks().len(), offset, writable: false })
+            }
             Shows::Ram { address, writable } => {
                 let last = address.checked_add(window.region.last - window.region.first)?;
                 let blocks = self.ram.blocks().into_iter().enumerate();
@@ -163,7 +171,7 @@ impl Bus {
                     address >= block.guest_address && last - block.guest_address < block.length
                 });
                 let (block, found) = holding.next()?;
-                Target::Ram { block, offset: address - found.guest_address, writable }
+                Some(Target::Ram { block, offset: address - found.guest_address, writable })
             }
         };
         let Window { region, priority, .. } = *window;

@@ -37,7 +37,8 @@ pub enum Target {
 pub(crate) struct Mapping {
     pub(crate) name: String,
     pub(crate) region: Region,
-    pub(crate) target: Target,
+    /// None if what is decoded there is seen.
+    pub(crate) target: Option<Target>,
     pub(crate) priority: i32,
     pub(crate) enabled: bool,
 }
@@ -104,6 +105,7 @@ impl Map {
                 mappings.truncate(before);
                 return Err(RegionError::Taken { name: name.to_owned(), region, other, taken });
             }
+            let target = Some(target);
             mappings.push(Mapping { name: name.to_owned(), region, target, priority, enabled: true });
         }
         self.show(&mut mappings, before)?;
@@ -129,7 +131,7 @@ impl Map {
         let alias = Mapping {
             name: source.name.clone(),
             region: region.by(source.region.widest),
-            target: source.target.at(behind),
+            target: source.target.map(|target| target.at(behind)),
             priority,
             enabled: true,
         };
@@ -147,7 +149,7 @@ impl Map {
     /// Lets writes reach the RAM of a mapping, or loses them.
     pub fn protect(&self, id: MappingId, is_writable: bool) -> Result<(), AccelError> {
         self.change(id, |mapping| {
-            if let Target::Ram { writable, .. } = &mut mapping.target {
+            if let Some(Target::Ram { writable, .. }) = &mut mapping.target {
                 *writable = is_writable;
             }
         })

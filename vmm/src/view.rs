@@ -1,7 +1,7 @@
 //! What an address space looks like when every overlap is decided: ranges one behind the other, each with one owner.
 
 use crate::map::{Mapping, Target};
-use crate::{Region, Space};
+use crate::{DECODED, Region, Space};
 
 /// A range of addresses with one owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,9 +34,9 @@ impl View {
         let mut ranges: Vec<Range> = Vec::new();
         for (index, &first) in starts.iter().enumerate() {
             let over = seen.iter().filter(|mapping| mapping.region.contains(first));
-            let Some(owner) = over.max_by_key(|mapping| mapping.priority) else { continue };
+            let Some((owner, target)) = owner(over) else { continue };
             let last = starts.get(index + 1).map_or(owner.region.last, |next| next - 1);
-            let target = owner.target.at(first - owner.region.first);
+            let target = target.at(first - owner.region.first);
             match ranges.last_mut() {
                 Some(before) if before.goes_on_with(first, target, &owner.region) => before.last = last,
                 _ => {
@@ -62,6 +62,16 @@ impl View {
             next => Err(next.map(|range| range.first)),
         }
     }
+}
+
+/// Which of the mappings at an address is seen. One without a target leaves the address to what is decoded.
+fn owner<'m>(over: impl Iterator<Item = &'m &'m Mapping> + Clone) -> Option<(&'m Mapping, Target)> {
+    let highest = over.clone().max_by_key(|mapping| mapping.priority)?;
+    let seen = match highest.target {
+        Some(_) => highest,
+        None => over.filter(|mapping| mapping.priority <= DECODED).max_by_key(|mapping| mapping.priority)?,
+    };
+    Some((seen, seen.target?))
 }
 
 impl Range {

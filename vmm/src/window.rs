@@ -30,6 +30,8 @@ pub enum Shows {
         /// Whether writes reach it; they are lost otherwise.
         writable: bool,
     },
+    /// Nothing of its own, but what PCI functions decode there: RAM and what else has a place is hidden.
+    Decoded,
     /// The firmware's ROM.
     Rom {
         /// Where in it.

@@ -113,7 +113,8 @@ fn place() -> impl Strategy<Value = (Space, u64)> {
 
 /// What begins something at a channel: a command with whatever is in the registers, or a packet.
 fn command() -> impl Strategy<Value = Vec<Deed>> {
-    let commands = vec![0x20, 0x24, 0x30, 0x34, 0x40, 0x91, 0xa0, 0xa1, 0xec, 0xef, 0x08, 0x90, 0xf8];
+    let commands =
+        vec![0x20, 0x24, 0x30, 0x34, 0x40, 0x91, 0xa0, 0xa1, 0xc4, 0xc5, 0xc6, 0xec, 0xef, 0x08, 0x90, 0xf8];
     let write = |port: u64, byte: u8| Deed::Write { space: Space::Ports, address: port, bytes: vec![byte] };
     (any::<bool>(), any::<[u8; 6]>(), prop::sample::select(commands), any::<[u8; 12]>(), 0..600_usize)
         .prop_map(move |(is_second, registers, command, packet, words)| {
@@ -157,9 +158,13 @@ fn does(board: &Board, deed: &Deed) {
         }
         Deed::Save => {
             for (name, state) in board.bus.states().unwrap() {
-                if board.bus.load(&name, state.clone()).is_ok() {
-                    let states = board.bus.states().unwrap();
-                    assert!(states.contains(&(name.clone(), state)), "{name}");
+                match board.bus.load(&name, state.clone()) {
+                    Ok(()) => {
+                        let states = board.bus.states().unwrap();
+                        assert!(states.contains(&(name.clone(), state)), "{name}");
+                    }
+                    // A driver can have set a ring up where none can be, which no state may have.
+                    Err(error) => assert!(name.starts_with("virtio"), "{error}"),
                 }
             }
         }

@@ -62,6 +62,20 @@ fn a_second_processor_starts_where_it_is_told(#[case] irqchip: IrqChip) {
 }
 
 #[rstest]
+#[case(IrqChip::Kernel)]
+#[case(IrqChip::Split)]
+#[case(IrqChip::User)]
+fn interrupts_of_pci_functions_are_levels(#[case] irqchip: IrqChip) {
+    let Some(mut machine) = pc(irqchip, 1) else { return };
+    // mov dx, 0x4d1; in al, dx; movzx eax, al; out 0xf4, eax; jmp $
+    let code = &[0x66, 0xba, 0xd1, 0x04, 0xec, 0x0f, 0xb6, 0xc0, 0xe7, 0xf4, 0xeb, 0xfe];
+    for _ in 0..2 {
+        assert_eq!(run(&mut machine, code), End::Exited { status: 0x0c << 1 | 1 });
+        machine.reset().unwrap();
+    }
+}
+
+#[rstest]
 #[case::keyboard(&[0xb0, 0xfe, 0xe6, 0x64, 0xeb, 0xfe])] // mov al, 0xfe; out 0x64, al; jmp $
 #[case::triple_fault(&[0x0f, 0x0b])] // ud2
 fn a_kernel_that_resets_begins_again(#[case] code: &[u8]) {

@@ -143,6 +143,28 @@ fn nobody_is_at_video_memory_unless_it_is_opened() {
     assert_eq!(read_and_written(&board, 0xa_0000), (0xff, 0xff));
 }
 
+#[rstest]
+#[case::shadow_ram(0xd_0000, 0x5c, 0x00, b"mmio-wildcard")]
+#[case::shadow_ram_that_is_read(0xd_0000, 0x5c, 0x11, &[0; 13])]
+#[case::video_memory(0xa_0000, 0x72, 0x02, b"mmio-wildcard")]
+#[case::video_memory_that_is_ram(0xa_0000, 0x72, 0x42, &[0; 13])]
+fn what_is_no_ram_is_decoded_by_whoever_is_there(
+    #[case] address: u32,
+    #[case] register: u32,
+    #[case] bits: u8,
+    #[case] expected: &[u8; 13],
+) {
+    let board = Board::with(&["i440fx", "pci-testdev"]);
+    board.set_config(ANY, 0x10, &0xe000_0000_u32.to_le_bytes());
+    board.set_config(ANY, 0x04, &[2]);
+    board.bus.write(Space::Memory, 0xe000_0000, &[1]);
+    board.set_config(ANY, 0x10, &address.to_le_bytes());
+    board.set_config(0, register, &[bits]);
+    let mut name = [0; 13];
+    board.bus.read(Space::Memory, u64::from(address) + 16, &mut name);
+    assert_eq!(&name, expected);
+}
+
 #[test]
 fn what_is_asked_for_leads_where_it_is_routed() {
     let board = Board::watched(&["i440fx", "piix3"]);

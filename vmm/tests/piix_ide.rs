@@ -1,95 +1,13 @@
-//! Disks and CD-ROM drives at the IDE channels, driven over the bus by programmed I/O.
+//! Disks at the IDE channels, driven over the bus by programmed I/O.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod board;
 
 use board::Board;
+use board::drives::{ASKS, FAILED, FUNCTION, READY, board, decode, disk, with_disk};
 use rstest::rstest;
 use vmm::clock::Clock;
-use vmm::{Access, Disk, Drives, Media, Ram, Space, Wires};
-
-const READY: u8 = 0x50;
-const ASKS: u8 = 0x58;
-const FAILED: u8 = 0x51;
-/// The function, and where it says that its ports are decoded.
-const FUNCTION: u64 = 0x900;
-
-/// A board with these in its drives, whose ports are decoded.
-fn board(media: &[(usize, Media)]) -> Board {
-    let wires = Wires::new(Ram::new(0x10_0000).unwrap(), Clock::stepped(), 1);
-    wires.interrupts.watch(true);
-    media.iter().for_each(|(number, media)| assert!(wires.drives.put(*number, media.clone())));
-    let board = Board::of(&["piix-ide"], wires);
-    decode(&board);
-    board
-}
-
-fn decode(board: &Board) {
-    board.bus.write(Space::Configuration, FUNCTION + 4, &[1]);
-    board.bus.write(Space::Configuration, FUNCTION + 0x40, &[0, 0x80, 0, 0x80]);
-}
-
-/// A disk of so many sectors, each of which is filled with its number.
-fn disk(sectors: u8, is_read_only: bool) -> Disk {
-    Disk::in_memory((0..sectors).flat_map(|sector| [sector; 512]).collect(), is_read_only)
-}
-
-fn with_disk(is_read_only: bool) -> (Board, Disk) {
-    let disk = disk(16, is_read_only);
-    (board(&[(0, Media::Disk(disk.clone()))]), disk)
-}
-
-/// A disc of four blocks, in the first drive of the second channel.
-fn with_disc() -> Board {
-    board(&[(2, Media::Cdrom(disk(16, true)))])
-}
-
-impl Board {
-    fn inw(&self, port: u64) -> u16 {
-        let mut word = [0; 2];
-        self.bus.read(Space::Ports, port, &mut word);
-        u16::from_le_bytes(word)
-    }
-
-    /// Reads from the data port, in accesses of so many bytes.
-    fn data(&self, port: u64, length: usize, width: usize) -> Vec<u8> {
-        let mut bytes = vec![0; length];
-        for piece in bytes.chunks_mut(width) {
-            self.bus.read(Space::Ports, port, piece);
-        }
-        bytes
-    }
-
-    /// Writes registers from the features on, the last of which is the command.
-    fn task(&self, base: u16, bytes: [u8; 7]) {
-        for (register, byte) in (base + 1..).zip(bytes) {
-            self.outb(register, byte);
-        }
-    }
-
-    /// Has the disc's drive take a packet.
-    fn packet(&self, limit: u16, packet: [u8; 12]) {
-        let [low, high] = limit.to_le_bytes();
-        self.task(0x170, [0, 0, 0, low, high, 0, 0xa0]);
-        assert_eq!((self.inb(0x177), self.inb(0x172)), (ASKS, 1), "a packet is wanted");
-        for word in packet.chunks(2) {
-            self.bus.write(Space::Ports, 0x170, word);
-        }
-    }
-
-    /// All that answers a packet, and in which parts.
-    fn answer(&self) -> (Vec<u8>, Vec<usize>) {
-        let (mut bytes, mut parts) = (Vec::new(), Vec::new());
-        while self.inb(0x177) & 8 != 0 {
-            assert_eq!(self.inb(0x172), 2, "data for the host");
-            let length = usize::from(self.inb(0x174)) | usize::from(self.inb(0x175)) << 8;
-            bytes.extend(self.data(0x170, length, 2));
-            parts.push(length);
-        }
-        assert_eq!(self.inb(0x172), 3, "the end");
-        (bytes, parts)
-    }
-}
+use vmm::{Access, Media, Ram, Space, Wires};
 
 #[test]
 fn ports_are_decoded_only_where_the_function_says_so() {
@@ -130,6 +48,7 @@ fn a_disk_says_how_large_it_is() {
     let word = |at: usize| u16::from_le_bytes([bytes[2 * at], bytes[2 * at + 1]]);
     assert_eq!((word(3), word(6), word(60), word(61), word(100)), (16, 63, 16, 0, 16));
     assert_eq!(word(63) | word(88), 0, "no DMA");
+    assert_eq!((word(47), word(49), word(59)), (0x8010, 0xa00, 0), "16 sectors at once, and IORDY");
     assert_eq!(&bytes[54..64], b"sAas yidks");
     assert_eq!(board.inb(0x1f7), READY);
 }
@@ -159,9 +78,7 @@ fn a_sector_is_written(#[case] task: [u8; 7], #[case] sector: u64) {
     board.outb(0x1f3, 0);
     board.task(0x1f0, task);
     assert_eq!((board.inb(0x1f7), board.seen()), (ASKS, vec![]));
-    for _ in 0..256 {
-        board.bus.write(Space::Ports, 0x1f0, &[0xab, 0xcd]);
-    }
+    board.give(256, [0xab, 0xcd]);
     assert_eq!((board.seen(), board.inb(0x1f7)), (vec![(14, true)], READY));
     let mut bytes = [0; 512];
     disk.read(sector * 512, &mut bytes).unwrap();
@@ -172,7 +89,9 @@ fn a_sector_is_written(#[case] task: [u8; 7], #[case] sector: u64) {
 #[case::behind_the_end([0, 2, 15, 0, 0, 0x40, 0x20], 0x10)]
 #[case::sector_zero_of_a_track([0, 1, 0, 0, 0, 0x00, 0x20], 0x10)]
 #[case::unknown([0, 0, 0, 0, 0, 0, 0xa1], 0x04)]
-#[case::multiple([0, 4, 0, 0, 0, 0, 0xc6], 0x04)]
+#[case::several_that_nobody_has_set([0, 4, 0, 0, 0, 0x40, 0xc4], 0x04)]
+#[case::too_many_at_once([0, 32, 0, 0, 0, 0, 0xc6], 0x04)]
+#[case::no_power_of_two_at_once([0, 3, 0, 0, 0, 0, 0xc6], 0x04)]
 #[case::dma_mode([3, 0x22, 0, 0, 0, 0, 0xef], 0x04)]
 #[case::read_only([0, 1, 0, 0, 0, 0x40, 0x30], 0x04)]
 fn what_cannot_be_done_is_an_error(#[case] task: [u8; 7], #[case] error: u8) {
@@ -205,64 +124,6 @@ fn a_drive_that_is_alone_answers_for_the_other() {
 }
 
 #[test]
-fn a_disc_is_identified_by_its_own_command() {
-    let board = with_disc();
-    board.task(0x170, [0, 0, 0, 0, 0, 0, 0xec]);
-    assert_eq!((board.inb(0x177) & 1, board.inb(0x174), board.inb(0x175)), (1, 0x14, 0xeb));
-    board.task(0x170, [0, 0, 0, 0, 0, 0, 0xa1]);
-    assert_eq!(board.inw(0x170), 0x85c0);
-}
-
-#[rstest]
-#[case::capacity([0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], vec![0, 0, 0, 3, 0, 0, 8, 0])]
-#[case::inquiry([0x12, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0], vec![5, 0x80, 0, 0x21, 31, 0, 0, 0])]
-#[case::contents(
-    [0x43, 0, 0, 0, 0, 0, 0, 0, 20, 0, 0, 0],
-    vec![0, 18, 1, 1, 0, 0x14, 1, 0, 0, 0, 0, 0, 0, 0x14, 0xaa, 0, 0, 0, 0, 4]
-)]
-#[case::contents_in_time([0x43, 2, 0, 0, 0, 0, 0xaa, 0, 12, 0, 0, 0], vec![0, 10, 1, 1, 0, 0x14, 0xaa, 0, 0, 0, 2, 4])]
-#[case::mode([0x5a, 0, 0x2a, 0, 0, 0, 0, 0, 8, 0, 0, 0], vec![0, 26, 1, 0, 0, 0, 0, 0])]
-#[case::no_more_than_there_is_room([0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], vec![0, 0, 0, 3, 0, 0, 8, 0])]
-#[case::nothing([0x00, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], vec![])]
-fn packets_are_answered(#[case] packet: [u8; 12], #[case] expected: Vec<u8>) {
-    let board = with_disc();
-    board.packet(0xfffe, packet);
-    assert_eq!(board.answer().0, expected);
-    assert_eq!(board.inb(0x177), READY);
-}
-
-#[rstest]
-#[case::all_at_once(0xfffe, vec![4096])]
-#[case::block_by_block(2048, vec![2048, 2048])]
-#[case::in_odd_parts(3001, vec![3000, 1096])]
-fn blocks_are_read_in_parts(#[case] limit: u16, #[case] parts: Vec<usize>) {
-    let board = with_disc();
-    board.packet(limit, [0x28, 0, 0, 0, 0, 1, 0, 0, 2, 0, 0, 0]);
-    let expected: Vec<u8> = (4..12).flat_map(|sector| [sector; 512]).collect();
-    assert_eq!(board.answer(), (expected, parts));
-}
-
-#[rstest]
-#[case::behind_the_end([0x28, 0, 0, 0, 0, 3, 0, 0, 2, 0, 0, 0], (0x05, 0x21))]
-#[case::unknown([0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], (0x05, 0x20))]
-#[case::page([0x5a, 0, 0x3e, 0, 0, 0, 0, 0, 8, 0, 0, 0], (0x05, 0x24))]
-fn a_packet_that_fails_says_why_when_it_is_asked(#[case] packet: [u8; 12], #[case] sense: (u8, u8)) {
-    let board = with_disc();
-    board.packet(0xfffe, packet);
-    assert_eq!((board.inb(0x177), board.inb(0x171) >> 4), (FAILED, sense.0));
-    board.packet(0xfffe, [3, 0, 0, 0, 18, 0, 0, 0, 0, 0, 0, 0]);
-    let (answered, _) = board.answer();
-    assert_eq!((answered[2], answered[12]), sense);
-}
-
-#[test]
-fn an_empty_drive_is_not_ready() {
-    let board = board(&[(2, Media::Cdrom(Disk::in_memory(Vec::new(), true)))]);
-    board.packet(0xfffe, [0; 12]);
-    assert_eq!((board.inb(0x177), board.inb(0x171) >> 4), (FAILED, 2));
-}
-
-#[test]
 fn a_transfer_goes_on_where_its_state_is_loaded() {
     let (here, _) = with_disk(true);
     let (there, _) = with_disk(true);
@@ -271,5 +132,129 @@ fn a_transfer_goes_on_where_its_state_is_loaded() {
     there.bus.load("piix-ide", here.state()).unwrap();
     assert_eq!(there.state(), here.state());
     assert_eq!(there.data(0x1f0, 924, 4), [vec![3; 412], vec![4; 512]].concat());
-    assert_eq!(Drives::COUNT, 4);
+}
+
+#[test]
+fn a_transfer_to_a_disk_goes_on_where_its_state_is_loaded() {
+    let (here, _) = with_disk(false);
+    let (there, disk) = with_disk(false);
+    here.task(0x1f0, [0, 1, 3, 0, 0, 0x40, 0x30]);
+    here.give(100, [0xab; 2]);
+    there.bus.load("piix-ide", here.state()).unwrap();
+    there.give(156, [0xcd; 2]);
+    let mut sector = [0; 512];
+    disk.read(3 * 512, &mut sector).unwrap();
+    assert_eq!(sector[..], [vec![0xab; 200], vec![0xcd; 312]].concat());
+}
+
+#[test]
+fn each_command_is_an_edge_also_where_the_status_has_not_been_seen() {
+    let (board, _) = with_disk(false);
+    board.outb(0x1f7, 0xe7);
+    board.outb(0x1f7, 0xe7);
+    assert_eq!(board.seen(), [(14, true), (14, false), (14, true)]);
+}
+
+#[test]
+fn the_first_drive_alone_says_that_both_are_sound() {
+    let board = board(&[(0, Media::Disk(disk(16, true))), (1, Media::Disk(disk(8, true)))]);
+    board.outb(0x1f6, 0x10);
+    board.outb(0x1f7, 0x90);
+    assert_eq!((board.inb(0x1f6), board.inb(0x1f1), board.inb(0x1f7)), (0xa0, 1, READY));
+    assert_eq!(board.seen(), [(14, true), (14, false)]);
+    board.outb(0x1f6, 0x10);
+    assert_eq!((board.inb(0x1f6), board.seen()), (0xb0, vec![]));
+}
+
+#[test]
+fn a_second_drive_is_another_disk() {
+    let board = board(&[(0, Media::Disk(disk(16, true))), (1, Media::Disk(disk(8, true)))]);
+    board.task(0x1f0, [0, 1, 7, 0, 0, 0x50, 0x20]);
+    assert_eq!((board.seen(), board.data(0x1f0, 512, 2)), (vec![(14, true)], vec![7; 512]));
+    board.outb(0x1f6, 0x40);
+    assert_eq!(board.seen(), [(14, false)], "the other drive does not ask");
+    board.task(0x1f0, [0, 1, 8, 0, 0, 0x50, 0x20]);
+    assert_eq!((board.inb(0x1f7), board.inb(0x1f1)), (FAILED, 0x10), "it is not as large");
+}
+
+#[test]
+fn the_bytes_before_the_last_ones_can_be_read() {
+    let (board, _) = with_disk(true);
+    for (register, bytes) in [(0x1f2, [1, 2]), (0x1f3, [3, 4]), (0x1f4, [5, 6]), (0x1f5, [7, 8])] {
+        bytes.into_iter().for_each(|byte| board.outb(register, byte));
+    }
+    board.outb(0x3f6, 0x80);
+    assert_eq!([2, 3, 4, 5].map(|register| board.inb(0x1f0 + register)), [1, 3, 5, 7]);
+    board.outb(0x1f6, 0x40);
+    assert_eq!([2, 3, 4, 5].map(|register| board.inb(0x1f0 + register)), [2, 4, 6, 8]);
+}
+
+/// By a geometry of two heads and three sectors: cylinder, head and number, from one on.
+#[rstest]
+#[case::read(0x20)]
+#[case::verified(0x40)]
+fn the_last_sector_is_said_as_the_first_was(#[case] command: u8) {
+    let (board, _) = with_disk(true);
+    board.task(0x1f0, [0, 3, 0, 0, 0, 1, 0x91]);
+    board.task(0x1f0, [0, 2, 3, 1, 0, 0, command]);
+    while board.inb(0x1f7) & 8 != 0 {
+        board.data(0x1f0, 512, 2);
+    }
+    assert_eq!([3, 4, 5, 6].map(|register| board.inb(0x1f0 + register)), [1, 1, 0, 0xa1]);
+    board.outb(0x1f7, 0xf8);
+    assert_eq!([3, 4, 5, 6].map(|register| board.inb(0x1f0 + register)), [1, 2, 0, 0xa1], "the last of all");
+}
+
+#[rstest]
+#[case::of_28_bits(0xc4)]
+#[case::of_48_bits(0x29)]
+fn several_sectors_are_read_at_once(#[case] command: u8) {
+    let (board, _) = with_disk(true);
+    board.task(0x1f0, [0, 4, 0, 0, 0, 0, 0xc6]);
+    assert_eq!((board.inb(0x1f7), board.seen().len()), (READY, 2));
+    board.outb(0x1f2, 0);
+    board.outb(0x1f3, 0);
+    board.task(0x1f0, [0, 6, 2, 0, 0, 0x40, command]);
+    let mut bytes = Vec::new();
+    for length in [2048, 1024] {
+        assert_eq!((board.inb(0x1f7), board.seen()), (ASKS, vec![(14, true), (14, false)]));
+        bytes.extend(board.data(0x1f0, length, 4));
+    }
+    assert_eq!((board.inb(0x1f7), board.inb(0x1f3), board.inb(0x1f2)), (READY, 7, 0));
+    assert_eq!(bytes, (2..8).flat_map(|sector| [sector; 512]).collect::<Vec<u8>>());
+}
+
+#[test]
+fn several_sectors_are_written_at_once() {
+    let (board, disk) = with_disk(false);
+    board.task(0x1f0, [0, 2, 0, 0, 0, 0, 0xc6]);
+    board.task(0x1f0, [0, 3, 5, 0, 0, 0x40, 0xc5]);
+    let (status, _) = (board.inb(0x1f7), board.seen());
+    assert_eq!(status, ASKS);
+    for (words, status) in [(512, ASKS), (256, READY)] {
+        board.give(words, [0xab; 2]);
+        assert_eq!((board.seen(), board.inb(0x1f7)), (vec![(14, true)], status));
+        board.seen();
+    }
+    let mut bytes = [0; 2048];
+    disk.read(5 * 512, &mut bytes).unwrap();
+    assert_eq!(bytes[..], [vec![0xab; 1536], vec![8; 512]].concat());
+}
+
+#[rstest]
+#[case::kept(0x66, 3)]
+#[case::not_kept(0xcc, 63)]
+fn settings_stay_over_a_reset_if_they_are_to(#[case] feature: u8, #[case] sectors: u16) {
+    let (board, _) = with_disk(true);
+    board.task(0x1f0, [feature, 0, 0, 0, 0, 0, 0xef]);
+    board.task(0x1f0, [0, 3, 0, 0, 0, 1, 0x91]);
+    [4, 0].into_iter().for_each(|byte| board.outb(0x3f6, byte));
+    board.outb(0x1f7, 0xec);
+    board.data(0x1f0, 112, 2);
+    assert_eq!(board.inw(0x1f0), sectors);
+    board.bus.reset();
+    decode(&board);
+    board.outb(0x1f7, 0xec);
+    board.data(0x1f0, 112, 2);
+    assert_eq!(board.inw(0x1f0), 63, "a reset of the machine is another");
 }

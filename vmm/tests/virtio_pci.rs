@@ -5,7 +5,7 @@ mod board;
 
 use std::sync::{Arc, Mutex};
 
-use board::driver::{Buffer, Driver, NEEDS_RESET, WRITE, register};
+use board::driver::{Buffer, DRIVER_OK, Driver, NEEDS_RESET, WRITE, register};
 use board::{Board, MESSAGES};
 use rstest::rstest;
 use vmm::clock::Clock;
@@ -98,12 +98,17 @@ impl Controller for Spy {
     }
 }
 
-#[test]
-fn a_message_is_sent_once_it_is_not_masked() {
+/// A board whose messages are kept.
+fn with_spy() -> (Board, Arc<Spy>) {
     let spy = Arc::new(Spy::default());
     let wires = Wires::new(Ram::new(0x10_0000).unwrap(), Clock::stepped(), 1);
     wires.interrupts.connect(Arc::clone(&spy) as _);
-    let board = Board::of(&["i440fx", "piix3", "virtio-rng-pci"], wires);
+    (Board::of(&["i440fx", "piix3", "virtio-rng-pci"], wires), spy)
+}
+
+#[test]
+fn a_message_is_sent_once_it_is_not_masked() {
+    let (board, spy) = with_spy();
     let mut driver = Driver::start(&board, 0, 0);
     set_up(&board, 0x51, 1);
     driver.hand_over(0, &[Buffer::Room(4)]);
@@ -149,6 +154,67 @@ fn a_function_that_is_no_master_does_not_reach_memory() {
     board.set_config(FUNCTION, 4, &[2]);
     driver.hand_over(0, &[Buffer::Room(4)]);
     assert_eq!(driver.used(0), []);
+}
+
+#[test]
+fn no_message_comes_behind_a_reset() {
+    let (board, spy) = with_spy();
+    let mut driver = Driver::start(&board, 0, 0);
+    set_up(&board, 0x51, 1);
+    driver.hand_over(0, &[Buffer::Room(4)]);
+    assert_eq!(board.readl(MESSAGES + 0x800), 2);
+    driver.write(register::STATUS, 0);
+    board.writel(MESSAGES + 16 + 12, 0);
+    assert_eq!((spy.0.lock().unwrap().len(), board.readl(MESSAGES + 0x800)), (0, 0));
+}
+
+#[test]
+fn a_message_waits_until_the_function_is_a_master() {
+    let (board, spy) = with_spy();
+    let mut driver = Driver::start(&board, 0, 0);
+    set_up(&board, 0x51, 1);
+    driver.hand_over(0, &[Buffer::Room(4)]);
+    board.set_config(FUNCTION, 4, &[2]);
+    board.writel(MESSAGES + 16 + 12, 0);
+    assert_eq!((spy.0.lock().unwrap().len(), board.readl(MESSAGES + 0x800)), (0, 2));
+    board.set_config(FUNCTION, 4, &[6]);
+    assert_eq!(*spy.0.lock().unwrap(), [(0xfee0_0000, 0x51)]);
+}
+
+#[test]
+fn a_message_to_another_address_is_a_write() {
+    let (board, spy) = with_spy();
+    let mut driver = Driver::start(&board, 0, 0);
+    set_up(&board, 0x51, 0);
+    board.writel(MESSAGES + 16, 0x8000);
+    driver.hand_over(0, &[Buffer::Room(4)]);
+    assert_eq!((spy.0.lock().unwrap().len(), board.readl(0x8000)), (0, 0x51));
+}
+
+#[test]
+fn what_a_function_is_told_of_is_done_once_it_is_a_master() {
+    let board = board("virtio-rng-pci");
+    let mut driver = Driver::start(&board, 0, 0);
+    board.set_config(FUNCTION, 4, &[2]);
+    driver.hand_over(0, &[Buffer::Room(4)]);
+    assert_eq!(driver.used(0), []);
+    board.set_config(FUNCTION, 4, &[6]);
+    assert_eq!(driver.used(0), [(0, 4)]);
+}
+
+#[test]
+fn what_is_typed_waits_until_the_function_is_a_master() {
+    let board = board("virtio-console-pci");
+    let mut driver = Driver::start(&board, 0, 0);
+    driver.hand_over(0, &[Buffer::Room(4)]);
+    let status = driver.read(register::STATUS);
+    driver.write(register::STATUS, status & !DRIVER_OK);
+    board.wires.hvc.type_in(b"ab");
+    board.set_config(FUNCTION, 4, &[2]);
+    driver.write(register::STATUS, status);
+    assert_eq!(driver.used(0), []);
+    board.set_config(FUNCTION, 4, &[6]);
+    assert_eq!(driver.used(0), [(0, 2)]);
 }
 
 #[rstest]

@@ -213,6 +213,11 @@ pub trait Hypervisor: Send {
     /// Makes the vCPU of this number, of so many.
     fn create_cpu(&mut self, id: u32, cpus: u32) -> Result<Box<dyn Cpu>, AccelError>;
 
+    /// Has these interrupts of the second i8259 be level-triggered, if it has that: its port is not on the bus then.
+    fn set_levels(&mut self, _: u8) -> Result<(), AccelError> {
+        Ok(())
+    }
+
     /// Makes the interrupt controllers and the timer that it has as they are after power-up; vCPUs and RAM stay.
     fn reset(&mut self) -> Result<(), AccelError> {
         Ok(())

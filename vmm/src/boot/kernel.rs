@@ -159,7 +159,7 @@ pub fn load(machine: &mut Machine, boot: &Boot) -> Result<(), BootError> {
     if boot.kernel.contents.is_empty() {
         return Err(boot.kernel.refused("it is empty"));
     }
-    pci::settle(machine.bus());
+    pci::settle(machine)?;
     if let Some(tables) = machine.acpi() {
         let (ram, described) = (machine.ram(), tables.described());
         for (name, written) in [

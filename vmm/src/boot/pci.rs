@@ -3,7 +3,7 @@
 
 use crate::devices::{piix3, piix4_pm};
 use crate::pci::command;
-use crate::{Bus, Ram, Space};
+use crate::{Access, Bus, Machine, MachineError, Ram, Space};
 
 /// Where what functions decode is put: ports that no ISA device decodes, and memory behind RAM.
 const PORTS: u64 = 0xc000;
@@ -29,10 +29,10 @@ struct Settler<'b> {
 }
 
 /// Gives every function addresses and an interrupt, and makes all RAM below 1 MiB RAM.
-pub(super) fn settle(bus: &Bus) {
-    let mut settler = Settler { bus, ports: PORTS, memory: MEMORY };
+pub(super) fn settle(machine: &mut Machine) -> Result<(), MachineError> {
+    let mut settler = Settler { bus: machine.bus(), ports: PORTS, memory: MEMORY };
     if settler.read(0, 4) == u64::from(u32::MAX) {
-        return;
+        return Ok(());
     }
     for device in 0..32 {
         let first = device << 11;
@@ -42,6 +42,11 @@ pub(super) fn settle(bus: &Bus) {
         }
     }
     settler.settle_chips();
+    // Where the accel has the controllers, nothing on the bus has taken this.
+    if machine.bus().write(Space::Ports, LEVELS.0, &[LEVELS.1]) != Access::Done {
+        machine.hypervisor.set_levels(LEVELS.1)?;
+    }
+    Ok(())
 }
 
 impl Settler<'_> {
@@ -87,7 +92,6 @@ impl Settler<'_> {
         self.write_if(0, 0x1237, 0x59, &[0x30, 0x33, 0x33, 0x33, 0x33, 0x33, 0x33]);
         let bridge = 1 << 11;
         self.write_if(bridge, 0x7000, piix3::ROUTES as u64, &INTERRUPTS);
-        self.bus.write(Space::Ports, LEVELS.0, &[LEVELS.1]);
         // Both channels are decoded.
         self.write_if(bridge | 1 << 8, 0x7010, 0x40, &[0x00, 0x80, 0x00, 0x80]);
         let power = bridge | 3 << 8;

@@ -6,11 +6,10 @@ use std::io::{self, Write};
 use super::drives;
 use super::options::{Options, processors, size};
 use crate::boot::{self, BootFrom};
-use crate::builder::ON_PCI;
-use crate::virtio::model_classes;
+use crate::builder::models;
 use crate::{
     Builder, Console, CpuModel, CpuModelError, Disk, IrqChip, Machine, Region, Space, accel, device_class,
-    device_classes, machine_class, machine_classes,
+    machine_class, machine_classes,
 };
 
 /// What `-machine` and its relatives say.
@@ -39,6 +38,7 @@ pub(super) fn build(options: &Options) -> Result<Machine, String> {
     let builder = drives::fill(firmware(builder.processor(processor), options)?, options)?;
     let mut builder =
         (class.furnish)(builder).map_err(|error| format!("cannot build a {}: cannot {error}", class.name))?;
+    drives::check(&builder, options, class.name)?;
     for device in &options.device {
         builder = add(builder, device)?;
     }
@@ -57,12 +57,7 @@ pub(super) fn build(options: &Options) -> Result<Machine, String> {
 
 /// The devices that there are, in QEMU's form.
 pub(super) fn devices() -> String {
-    let devices = device_classes().into_iter().map(|class| (class.name, class.about));
-    let virtio = model_classes().into_iter().map(|class| (class.name, class.about));
-    let pci =
-        virtio.clone().map(|(name, about)| (format!("{name}{ON_PCI}"), format!("{about}, on the PCI bus")));
-    let all = devices.chain(virtio).map(|(name, about)| (name.to_owned(), about.to_owned())).chain(pci);
-    all.map(|(name, about)| format!("name \"{name}\", desc \"{about}\"\n")).collect()
+    models().into_iter().map(|(name, about)| format!("name \"{name}\", desc \"{about}\"\n")).collect()
 }
 
 impl Wanted {
@@ -216,7 +211,19 @@ pub(super) fn reads_terminal(options: &Options) -> bool {
 mod tests {
     use rstest::rstest;
 
-    use super::moved;
+    use super::{Options, build, moved};
+
+    #[test]
+    fn a_disk_that_nothing_would_reach_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("disk");
+        std::fs::write(&path, [0; 512]).unwrap();
+        let typed = ["-machine", "bare", "-accel", "qtest", "-hda"].map(Into::into);
+        let options = Options::read(typed.into_iter().chain([path.into_os_string()])).unwrap();
+        let told = build(&options).err();
+        assert_eq!(told.as_deref(), Some("a bare has no IDE channel for a disk or a disc to be at"));
+        assert!(Options::read(["-boot", "d"].map(Into::into)).is_err(), "nobody boots so without firmware");
+    }
 
     #[rstest]
     #[case::as_the_model_says("com1", None, Ok((0x280, 8, 1)))]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::options::Options;
-use crate::{Builder, Disk, Media};
+use crate::{Builder, Disk, Media, Region, Space};
 
 /// Puts IDE disks and the disc of a CD-ROM drive into their drives.
 pub(super) fn fill(builder: Builder, options: &Options) -> Result<Builder, String> {
@@ -25,6 +25,18 @@ pub(super) fn fill(builder: Builder, options: &Options) -> Result<Builder, Strin
     Ok(builder)
 }
 
+/// Refuses drives that nothing reaches.
+pub(super) fn check(builder: &Builder, options: &Options, machine: &str) -> Result<(), String> {
+    let drives = [&options.hda, &options.hdb, &options.hdc, &options.hdd, &options.cdrom];
+    let has_channels = builder.wires().map.find(Space::Configuration, FUNCTION.first()).is_ok();
+    if has_channels || drives.iter().all(|drive| drive.is_none()) {
+        return Ok(());
+    }
+    Err(format!("a {machine} has no IDE channel for a disk or a disc to be at"))
+}
+
+/// Where the function is that has the channels.
+const FUNCTION: Region = Region::function(1, 1);
 /// Where QEMU has the drive of `-cdrom`: the first of the second channel.
 const CDROM: usize = 2;
 

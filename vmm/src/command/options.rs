@@ -40,7 +40,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "FILE")]
     pub(super) bios: Option<PathBuf>,
     /// What firmware boots: c is a disk first, d is a CD-ROM first.
-    #[arg(long, value_name = "ORDER")]
+    #[arg(long, value_name = "ORDER", requires = "bios")]
     pub(super) boot: Option<String>,
     /// The first IDE disk: a raw file or a block device, with ,readonly=on if the guest must not write to it.
     #[arg(long, value_name = "FILE")]

@@ -22,13 +22,11 @@ crate::device!(
     }
 );
 
-/// The regions of the device, with the two that have no place of their own: where nobody answers, and what is written to RAM and read
-/// from elsewhere.
+/// The regions of the device, with the one that has no place of its own: what is written to RAM and read from elsewhere.
 const ADDRESS: usize = 0;
 const DATA: usize = 1;
 const CONFIGURATION: usize = 2;
-const NOBODY: usize = 3;
-const WRITTEN_ALONE: usize = 4;
+const WRITTEN_ALONE: usize = 3;
 
 /// Of the address: configuration spaces are reached, and which bits there are.
 const ENABLED: u32 = 1 << 31;
@@ -108,7 +106,7 @@ impl I440fx {
         match bits {
             0 => Some(match self.rom_behind(first) {
                 Some(offset) => Shows::Rom { offset },
-                None => Shows::Own { region: NOBODY, offset: behind },
+                None => Shows::Decoded,
             }),
             READS => Some(Shows::Ram { address: first, writable: false }),
             WRITES => Some(Shows::Own { region: WRITTEN_ALONE, offset: behind }),
@@ -172,8 +170,7 @@ impl Device for I440fx {
             Window { region, shows, priority: OVER_RAM }
         };
         let is_open = self.configuration.byte(SMRAM) & OPEN != 0;
-        let video = Shows::Own { region: NOBODY, offset: 0 };
-        let video = (!is_open).then(|| over(VIDEO, SEGMENTS - VIDEO, video));
+        let video = (!is_open).then(|| over(VIDEO, SEGMENTS - VIDEO, Shows::Decoded));
         let segments = segments(|at| self.configuration.byte(at));
         let segments =
             segments.filter_map(|(first, length, bits)| Some(over(first, length, self.shown(first, bits)?)));

@@ -2,15 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::configuration::command;
 use super::{Configuration, Layout};
-use crate::Access;
 use crate::irq::Interrupts;
+use crate::{Access, Ram, Wires};
 
 /// The table of messages of a function, and which of them wait.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Messages {
     state: State,
-    interrupts: Ends,
+    interrupts: Interrupts,
+    ram: Ram,
     /// Where the capability is.
     at: usize,
 }
@@ -25,25 +27,6 @@ struct State {
     pending: Vec<bool>,
 }
 
-/// Where the messages go.
-#[derive(Clone)]
-struct Ends(Interrupts);
-
-impl std::fmt::Debug for Ends {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("interrupts")
-    }
-}
-
-impl PartialEq for Ends {
-    /// Those of a machine are the same.
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for Ends {}
-
 const ID: u8 = 0x11;
 /// Of the control register's upper byte: it is enabled, and all are masked.
 const ENABLED: u8 = 1 << 7;
@@ -52,18 +35,21 @@ const ALL_MASKED: u8 = 1 << 6;
 const MASKED: u8 = 1;
 const ENTRY: usize = 16;
 const CONTROL: usize = 12;
+/// The MiB of addresses of which a write is an interrupt: SDM volume 3, 11.11.1 "Message address register format".
+const INTERRUPTS: u64 = 0xfee;
 /// Where the bits are that say which wait, behind a table of at most 128 messages.
 const PENDING: usize = 0x800;
 
 impl Messages {
     /// A table of so many messages, 128 at most, at the beginning of what a base address register decodes, which must be 4 KiB.
-    pub fn new(count: u16, bar: u8, layout: &mut Layout, interrupts: &Interrupts) -> Self {
+    pub fn new(count: u16, bar: u8, layout: &mut Layout, wires: &Wires) -> Self {
         let count = usize::from(count.clamp(1, 128));
         let [last, ..] = (count - 1).to_le_bytes();
         let [low, high, ..] = PENDING.to_le_bytes();
         let registers = [last, 0, bar, 0, 0, 0, low | bar, high, 0, 0];
         let at = layout.add_capability(ID, &registers, &[0, ENABLED | ALL_MASKED]);
-        Self { state: State::new(count), interrupts: Ends(interrupts.clone()), at }
+        let (interrupts, ram) = (wires.interrupts.clone(), wires.ram.clone());
+        Self { state: State::new(count), interrupts, ram, at }
     }
 
     /// Whether the function sends messages, and does not drive its pin.
@@ -81,9 +67,10 @@ impl Messages {
         self.settle(configuration);
     }
 
-    /// Sends what waits and is not masked any more.
+    /// Sends what waits and is not masked any more. A message is a write to memory, which only a master makes.
     pub fn settle(&mut self, configuration: &Configuration) {
-        if configuration.byte(self.at + 3) & (ENABLED | ALL_MASKED) != ENABLED {
+        let is_open = configuration.byte(self.at + 3) & (ENABLED | ALL_MASKED) == ENABLED;
+        if !is_open || configuration.command() & command::MASTER == 0 {
             return;
         }
         let State { table, pending } = &mut self.state;
@@ -93,9 +80,19 @@ impl Messages {
                 let word =
                     |at: usize| u32::from_le_bytes([entry[at], entry[at + 1], entry[at + 2], entry[at + 3]]);
                 let address = u64::from(word(4)) << 32 | u64::from(word(0));
-                self.interrupts.0.message(address, word(8));
+                if address >> 20 == INTERRUPTS {
+                    self.interrupts.message(address, word(8));
+                } else {
+                    // Where no RAM is, the write is lost.
+                    let _ = self.ram.write(address, &word(8).to_le_bytes());
+                }
             }
         }
+    }
+
+    /// Has none of them wait any more.
+    pub fn forget(&mut self) {
+        self.state.pending.fill(false);
     }
 
     /// Reads the table, or which wait.

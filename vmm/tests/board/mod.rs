@@ -10,6 +10,7 @@ use vmm::virtio::{self, SLOTS};
 use vmm::{Access, Bus, Disk, Ram, Region, Space, Wires, device_class, device_classes};
 
 pub(crate) mod driver;
+pub(crate) mod drives;
 
 /// A bus with devices on it.
 pub(crate) struct Board {

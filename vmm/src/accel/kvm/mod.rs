@@ -5,6 +5,7 @@ mod cpuid;
 mod debug;
 mod irqchip;
 mod kick;
+mod levels;
 mod reset;
 mod ring;
 mod shown;

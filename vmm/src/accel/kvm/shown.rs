@@ -34,7 +34,7 @@ struct Held {
     /// How many entries each vCPU's ring has; none where the kernel keeps bitmaps.
     ring: Option<u32>,
     rings: Vec<Arc<Ring>>,
-    /// The addresses of the pages that the rings have told of.
+    /// The addresses of the pages that the rings have told of, and the bitmaps of what is no longer shown.
     told: BTreeSet<u64>,
 }
 
@@ -48,6 +48,12 @@ struct Slot {
 }
 
 const PAGE: u64 = 0x1000;
+/// Where a chipset shows and hides RAM while processors run: video memory, and shadow RAM in segments. Each of these is a slot of its
+/// own, so that no other RAM is away while one is changed: KVM can change a slot only by taking it away.
+const VIDEO: u64 = 0xa_0000;
+const SEGMENTS: u64 = 0xc_0000;
+const SEGMENT: usize = 0x4000;
+const BEHIND: u64 = 0x10_0000;
 /// `_IO(KVMIO, 0xc7)`.
 const KVM_RESET_DIRTY_RINGS: libc::c_ulong = 0xaec7;
 
@@ -76,8 +82,11 @@ impl Shown {
 
     /// Takes what the rings tell, so that there is room in them again.
     pub(super) fn empty_rings(&self) -> Result<(), AccelError> {
-        let mut held = self.lock();
-        let Held { slots, rings, told, .. } = &mut *held;
+        self.harvest(&mut self.lock())
+    }
+
+    fn harvest(&self, held: &mut Held) -> Result<(), AccelError> {
+        let Held { slots, rings, told, .. } = held;
         let mut taken = 0;
         for ring in rings {
             taken += ring.harvest(|slot, page| {
@@ -113,33 +122,49 @@ impl Shown {
         let mut held = self.lock();
         let mut pages: Vec<u64> = std::mem::take(&mut held.told).into_iter().collect();
         let Some(ram) = held.ram.as_ref() else { return Ok(pages) };
-        let by_us: Vec<_> = (0..ram.blocks().len()).map(|block| ram.take_written(block)).collect();
-        let slots =
-            held.slots.iter().enumerate().filter_map(|(number, slot)| slot.map(|slot| (number, slot)));
-        for (number, slot) in slots {
-            let mut by_guest = Vec::new();
-            if held.tracks && slot.is_writable && held.ring.is_none() {
-                let length = usize::try_from(slot.length).unwrap_or(0);
-                let number = u32::try_from(number).unwrap_or(u32::MAX);
-                by_guest = of_accel("KVM_GET_DIRTY_LOG", self.fd.get_dirty_log(number, length))?;
+        // What this process writes to is RAM also where the guest does not see it.
+        for (index, block) in ram.blocks().iter().enumerate() {
+            let ours = ram.take_written(index);
+            let written = |first: u64, length: u64| {
+                let ours = &ours;
+                (0..length / PAGE).filter(move |page| is_set(ours, first / PAGE + page))
+            };
+            pages.extend(written(0, block.length).map(|page| block.guest_address + page * PAGE));
+            for slot in held.slots.iter().flatten().filter(|slot| slot.block == index) {
+                pages.extend(written(slot.offset, slot.length).map(|page| slot.guest_address + page * PAGE));
             }
-            let ours = by_us.get(slot.block).map(Vec::as_slice).unwrap_or_default();
-            let is_written = |page: u64| is_set(&by_guest, page) || is_set(ours, page + slot.offset / PAGE);
-            let written = (0..slot.length / PAGE).filter(|page| is_written(*page));
-            pages.extend(written.map(|page| slot.guest_address + page * PAGE));
+        }
+        for number in 0..held.slots.len() {
+            pages.extend(self.written_by_guest(&held, number)?);
         }
         pages.sort_unstable();
         pages.dedup();
         Ok(pages)
     }
 
+    /// The addresses of the pages of a slot that the kernel's bitmap has, once.
+    fn written_by_guest(&self, held: &Held, number: usize) -> Result<Vec<u64>, AccelError> {
+        let slot = held.slots.get(number).copied().flatten();
+        let keeps_bitmaps = held.tracks && held.ring.is_none();
+        let Some(slot) = slot.filter(|slot| keeps_bitmaps && slot.is_writable) else { return Ok(Vec::new()) };
+        let length = usize::try_from(slot.length).unwrap_or(0);
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        let written = of_accel("KVM_GET_DIRTY_LOG", self.fd.get_dirty_log(number, length))?;
+        let pages = (0..slot.length / PAGE).filter(|page| is_set(&written, *page));
+        Ok(pages.map(|page| slot.guest_address + page * PAGE).collect())
+    }
+
     fn show(&self, ram: &Ram, view: &View) -> Result<(), AccelError> {
         let mut held = self.lock();
         held.ram.get_or_insert_with(|| ram.clone());
-        let wanted: Vec<Slot> = view.ranges().iter().filter_map(Slot::of).collect();
+        let wanted: Vec<Slot> = view.ranges().iter().filter_map(Slot::of).flat_map(Slot::parts).collect();
         for number in 0..held.slots.len() {
             if held.slots[number].is_some_and(|slot| !wanted.contains(&slot)) {
+                // The bitmap goes with the slot. A ring still tells of it, by a number that must not be another slot's yet.
+                let written = self.written_by_guest(&held, number)?;
+                held.told.extend(written);
                 self.take_away(number)?;
+                self.harvest(&mut held)?;
                 held.slots[number] = None;
             }
         }
@@ -197,6 +222,22 @@ impl Slot {
         let length = (range.last - range.first).checked_add(1)?;
         let whole = [range.first, length, offset].iter().all(|number| number % PAGE == 0);
         whole.then_some(Self { block, offset, guest_address: range.first, length, is_writable: writable })
+    }
+
+    /// The same in the parts that change one without the other.
+    fn parts(self) -> Vec<Self> {
+        let end = self.guest_address.saturating_add(self.length);
+        let borders = [VIDEO].into_iter().chain((SEGMENTS..=BEHIND).step_by(SEGMENT));
+        let inside = borders.filter(|border| (self.guest_address + 1..end).contains(border));
+        let firsts: Vec<u64> = [self.guest_address].into_iter().chain(inside).collect();
+        let ends = firsts.iter().skip(1).copied().chain([end]);
+        let part = |(first, end): (&u64, u64)| Self {
+            offset: self.offset + (first - self.guest_address),
+            guest_address: *first,
+            length: end - first,
+            ..self
+        };
+        firsts.iter().zip(ends).map(part).collect()
     }
 }
 

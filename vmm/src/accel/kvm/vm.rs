@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::cpu::KvmCpu;
 use super::cpuid;
 use super::irqchip::{ChipsState, KernelApics, KernelChips};
+use super::levels;
 use super::shown::{KvmListener, Shown};
 use super::trace::{of_accel, told};
 use crate::accel::{AccelError, Cpu, Hypervisor, InAccel};
@@ -141,6 +142,10 @@ impl Hypervisor for KvmVm {
             self.msrs = msrs.as_slice().to_vec();
         }
         Ok(Box::new(KvmCpu::new(fd, Arc::clone(&self.shown), self.irqchip, cpuid, &self.msrs)?))
+    }
+
+    fn set_levels(&mut self, levels: u8) -> Result<(), AccelError> {
+        if self.irqchip == IrqChip::Kernel { levels::set(&self.shown, levels) } else { Ok(()) }
     }
 
     fn reset(&mut self) -> Result<(), AccelError> {

@@ -134,11 +134,19 @@ impl Channel {
         // What is written to the registers again is read as it is, and both drives take it: one will be chosen later.
         self.control &= !BEFORE;
         match register {
-            COMMAND if byte == DIAGNOSE => {
-                self.is_second = false;
-                self.drives.iter_mut().for_each(|drive| drive.command(byte));
+            COMMAND => {
+                if byte == DIAGNOSE {
+                    self.is_second = false;
+                }
+                // A command takes the interrupt of the one before back, so that its own is another edge: 7.15.
+                self.chosen().into_iter().for_each(|drive| drive.state.asks = false);
+                self.settle();
+                if byte == DIAGNOSE {
+                    self.drives.iter_mut().for_each(|drive| drive.command(byte));
+                } else {
+                    self.chosen().into_iter().for_each(|drive| drive.command(byte));
+                }
             }
-            COMMAND => self.chosen().into_iter().for_each(|drive| drive.command(byte)),
             register => {
                 if register == DEVICE {
                     self.is_second = byte & SECOND != 0;
@@ -153,7 +161,7 @@ impl Channel {
         let begins = byte & !self.control & RESET != 0;
         self.control = byte & KEPT;
         if begins {
-            self.drives.iter_mut().for_each(Drive::reset);
+            self.drives.iter_mut().for_each(Drive::reset_by_host);
             self.is_second = false;
         }
         self.settle();

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::disk::{self, Geometry};
 use super::packet;
-use super::task::{ABORTED, BUSY, DATA, ERROR, READY, SEEK_COMPLETE, Task};
+use super::task::{ABORTED, BUSY, DATA, ERROR, LINEAR, READY, SEEK_COMPLETE, Task};
 use crate::{Media, disk::Drives};
 
 /// A drive, or the place of one: what is in it is looked up each time that it is asked.
@@ -29,6 +29,11 @@ pub(super) struct State {
     pub(super) left: u32,
     pub(super) is_extended: bool,
     pub(super) geometry: Geometry,
+    /// How many sectors move at once by the commands for several, none until it is said; and how many do by this command.
+    pub(super) several: u8,
+    pub(super) at_once: u8,
+    /// Whether geometry and `several` stay over a reset by the host.
+    pub(super) keeps: bool,
     /// How many bytes a host takes at once of what answers a packet.
     pub(super) limit: u32,
     /// What a host is told that asks why a packet failed: key and code.
@@ -69,6 +74,9 @@ impl State {
             left: 0,
             is_extended: false,
             geometry: Geometry::OWN,
+            several: 0,
+            at_once: 1,
+            keeps: false,
             limit: 0,
             sense: (0, 0),
             asks: false,
@@ -80,7 +88,13 @@ impl State {
         let length = u32::try_from(self.buffer.len()).unwrap_or(u32::MAX);
         let is_whole = [self.moved, self.end, length].iter().all(|at| at % 2 == 0);
         let geometry = self.geometry.heads > 0 && self.geometry.sectors > 0;
-        self.buffer.len() <= MOST && self.moved <= self.end && self.end <= length && is_whole && geometry
+        let several = self.several <= disk::MOST_SEVERAL && (1..=disk::MOST_SEVERAL).contains(&self.at_once);
+        several
+            && self.buffer.len() <= MOST
+            && self.moved <= self.end
+            && self.end <= length
+            && is_whole
+            && geometry
     }
 }
 
@@ -99,6 +113,16 @@ impl Drive {
     pub(super) fn reset(&mut self) {
         self.state = State::new();
         self.sign();
+    }
+
+    /// The same for the reset by the control register, over which settings may be kept: 8.37.
+    pub(super) fn reset_by_host(&mut self) {
+        let State { geometry, several, .. } = self.state;
+        let keeps = self.state.keeps;
+        self.reset();
+        if keeps {
+            self.state = State { geometry, several, keeps, ..self.state.clone() };
+        }
     }
 
     /// Stands as after a reset, without one.
@@ -139,7 +163,9 @@ impl Drive {
         match command {
             DIAGNOSE => {
                 self.sign();
-                self.state.asks = true;
+                // The first drive answers for both: 8.9.
+                self.state.task.device = 0;
+                self.state.asks = self.number.is_multiple_of(2);
             }
             SET_FEATURES => self.set_feature(),
             // Power management: it is always awake, and says so.
@@ -159,7 +185,10 @@ impl Drive {
         match self.state.task.features {
             TRANSFER_MODE if mode <= 1 || (0x08..=0x0c).contains(&mode) => self.done(),
             // To keep settings over a reset, or not.
-            0x66 | 0xcc => self.done(),
+            feature @ (0x66 | 0xcc) => {
+                self.state.keeps = feature == 0x66;
+                self.done();
+            }
             _ => self.fail(ABORTED),
         }
     }
@@ -201,13 +230,25 @@ impl Drive {
         self.state.task.status |= ERROR;
     }
 
-    /// A sector has been moved.
-    pub(super) fn moved(&mut self) {
+    /// So many sectors have been moved.
+    pub(super) fn moved(&mut self, count: u32) {
+        let last = self.state.sector.saturating_add(u64::from(count).saturating_sub(1));
+        self.say_last(last, self.state.is_extended);
         let state = &mut self.state;
-        state.task.set_linear(state.sector, state.is_extended);
-        state.sector = state.sector.saturating_add(1);
-        state.left = state.left.saturating_sub(1);
+        state.sector = state.sector.saturating_add(count.into());
+        state.left = state.left.saturating_sub(count);
         state.task.count.now = u8::try_from(state.left & 0xff).unwrap_or(0);
+    }
+
+    /// Says which sector was the last, as the host has said which was the first.
+    pub(super) fn say_last(&mut self, sector: u64, is_extended: bool) {
+        let State { task, geometry, .. } = &mut self.state;
+        if is_extended || task.device & LINEAR != 0 {
+            task.set_linear(sector, is_extended);
+        } else {
+            let (cylinder, head, number) = geometry.place(sector);
+            task.set_place(cylinder, head, number);
+        }
     }
 
     /// The host takes two bytes.

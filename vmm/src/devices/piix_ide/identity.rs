@@ -1,7 +1,7 @@
 //! What drives say of themselves: ATA/ATAPI-4 (T13/1153D), 8.12 "IDENTIFY DEVICE" and 8.13 "IDENTIFY PACKET DEVICE", and of 48-bit
 //! addresses ATA/ATAPI-6, 8.15. There is no DMA.
 
-use super::disk::Geometry;
+use super::disk::{Geometry, MOST_SEVERAL};
 
 /// 256 words.
 struct Words([u16; 256]);
@@ -19,8 +19,8 @@ impl Words {
         words.text(10, 10, &format!("{number}"));
         words.text(23, 4, FIRMWARE);
         words.text(27, 20, model);
-        // Linear addresses; words 54 to 58 and 64 to 70 mean something; PIO modes 3 and 4.
-        words.0[49] = 1 << 9;
+        // Linear addresses, and IORDY, which modes 3 and 4 are not without; words 54 to 58 and 64 to 70 mean something; PIO modes 3 and 4.
+        words.0[49] = 1 << 11 | 1 << 9;
         words.0[53] = 0b011;
         words.0[64] = 0b011;
         (words.0[67], words.0[68]) = (CYCLE, CYCLE);
@@ -47,15 +47,18 @@ impl Words {
     }
 }
 
-/// What a disk of so many sectors says, with the geometry that it has and that it was told.
-pub(super) fn of_disk(number: usize, sectors: u64, own: Geometry, told: Geometry) -> Vec<u8> {
+/// What a disk of so many sectors says, with the geometry that it was told, and how many sectors move at once.
+pub(super) fn of_disk(number: usize, sectors: u64, told: Geometry, several: u8) -> Vec<u8> {
     const MOST: u64 = 0x0fff_ffff;
+    let own = Geometry::OWN;
     let mut words = Words::new(number, MODEL);
     words.0[0] = 1 << 6;
     (words.0[1], words.0[3], words.0[6]) = (own.cylinders(sectors), own.heads.into(), own.sectors.into());
     let cylinders = told.cylinders(sectors);
     (words.0[54], words.0[55], words.0[56]) = (cylinders, told.heads.into(), told.sectors.into());
     words.number(57, 2, u64::from(cylinders) * u64::from(told.heads) * u64::from(told.sectors));
+    words.0[47] = 0x8000 | u16::from(MOST_SEVERAL);
+    words.0[59] = if several > 0 { 1 << 8 | u16::from(several) } else { 0 };
     words.number(60, 2, sectors.min(MOST));
     // ATA-1 to ATA-6; 48-bit addresses, and FLUSH CACHE in both forms.
     words.0[80] = 0b0111_1110;

@@ -10,6 +10,8 @@ use crate::Disk;
 const PACKET: u8 = 0xa0;
 const IDENTIFY_PACKET: u8 = 0xa1;
 const IDENTIFY: u8 = 0xec;
+/// The packet that asks why the one before failed.
+const REQUEST_SENSE: u8 = 0x03;
 /// How long a packet is, and a block of a disc.
 const LENGTH: usize = 12;
 pub(super) const BLOCK: usize = 2048;
@@ -61,13 +63,17 @@ pub(super) fn obey(drive: &mut Drive, disc: &Disk) {
     let word = |at: usize| u16::from_be_bytes([packet[at], packet[at + 1]]);
     let double = |at: usize| u32::from(word(at)) << 16 | u32::from(word(at + 2));
     let blocks = u32::try_from(disc.sectors() / (BLOCK as u64 / Disk::SECTOR)).unwrap_or(u32::MAX);
-    if blocks == 0 && !matches!(packet[0], 0x03 | 0x12) {
+    if blocks == 0 && !matches!(packet[0], REQUEST_SENSE | 0x12) {
         return fail(drive, NOT_READY);
+    }
+    // Why a packet failed is told until the next one, unless that asks.
+    if packet[0] != REQUEST_SENSE {
+        drive.state.sense = (0, 0);
     }
     match packet[0] {
         // TEST UNIT READY, START STOP UNIT, PREVENT ALLOW MEDIUM REMOVAL.
         0x00 | 0x1b | 0x1e => succeed(drive),
-        0x03 => {
+        REQUEST_SENSE => {
             let (key, code) = std::mem::take(&mut drive.state.sense);
             let mut sense = vec![0x70, 0, key, 0, 0, 0, 0, 10, 0, 0, 0, 0, code];
             sense.resize(18, 0);

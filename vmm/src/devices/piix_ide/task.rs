@@ -102,6 +102,13 @@ impl Task {
         }
     }
 
+    /// Says which sector was the last, by cylinder, head and number.
+    pub(super) fn set_place(&mut self, cylinder: u16, head: u8, number: u8) {
+        let [low, high] = cylinder.to_le_bytes();
+        (self.low.now, self.middle.now, self.high.now) = (number, low, high);
+        self.device = self.device & 0xf0 | head & 0xf;
+    }
+
     /// Says which sector was the last.
     pub(super) fn set_linear(&mut self, sector: u64, is_extended: bool) {
         let [low, middle, high, fourth, fifth, sixth, ..] = sector.to_le_bytes();

@@ -11,7 +11,7 @@ crate::virtio!("virtio-blk", "a disk", |wires| {
     Box::new(Blk { disk, state: State::default() })
 });
 
-const BLOCK: u32 = 2;
+pub(crate) const BLOCK: u32 = 2;
 /// The features: 5.2.3.
 const SIZE_MAX: u64 = 1 << 1;
 const SEG_MAX: u64 = 1 << 2;

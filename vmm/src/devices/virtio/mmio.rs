@@ -87,7 +87,11 @@ impl Mmio {
             register::QUEUE_NOTIFY => core.notified(value),
             register::QUEUE_READY => core.make_ready(value & 1 != 0),
             register::INTERRUPT_ACK => core.state.interrupt_status &= !value,
-            register::STATUS => core.set_status(value),
+            register::STATUS => {
+                if core.set_status(value) {
+                    core.poll();
+                }
+            }
             _ => self.write_queue(register, value),
         }
         self.tell();

@@ -11,6 +11,7 @@ mod ring;
 mod rng;
 mod transport;
 
+pub(crate) use blk::BLOCK;
 pub use chain::{Broken, Chain};
 pub use mmio::{SLOTS, Slot, in_slot};
 pub use model::{MODELS, Model, ModelClass, model_class, model_classes};

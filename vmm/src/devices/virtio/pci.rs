@@ -94,7 +94,7 @@ pub fn on_bus(model: Box<dyn Model>, device: u8, wires: &Wires) -> (Box<dyn Devi
         .bar(MESSAGES_BAR.into(), Bar::Memory(0x1000))
         .bar(REGISTERS_BAR.into(), Bar::Memory64(0x4000));
     let count = u16::try_from(model.queues().len()).unwrap_or(0);
-    let messages = Messages::new(count + 1, MESSAGES_BAR, &mut layout, &wires.interrupts);
+    let messages = Messages::new(count + 1, MESSAGES_BAR, &mut layout, wires);
     for (kind, offset) in [(COMMON_KIND, COMMON), (STATUS_KIND, STATUS), (DEVICE_KIND, DEVICE)] {
         layout.add_capability(VENDOR, &place(16, kind, offset, PAGE), &[]);
     }
@@ -194,9 +194,14 @@ impl Pci {
             (register::DRIVER_FEATURE, 4) => core.accept(value),
             (register::CONFIG_MSIX_VECTOR, 2) => self.vectors.configuration = vector,
             (register::DEVICE_STATUS, 1) => {
-                core.set_status(value);
+                let begins = core.set_status(value);
                 if value == 0 {
                     self.vectors = Vectors::none(self.vectors.queues.len());
+                    // "MUST NOT send notifications" behind a reset: 2.4.1.
+                    self.messages.forget();
+                }
+                if begins {
+                    self.poll();
                 }
             }
             (register::QUEUE_SELECT, 2) => core.state.queue_sel = value,
@@ -268,6 +273,19 @@ impl Pci {
         access
     }
 
+    /// Writes to the configuration space. A function that becomes a master looks for what it could not reach before.
+    fn configure(&mut self, offset: u64, data: &[u8]) -> Access {
+        let was_master = self.is_master();
+        let access = self.configuration.write(offset, data);
+        if self.is_master() && !was_master {
+            (0..).zip(&self.vectors.queues).for_each(|(queue, _)| self.core.notified(queue));
+            self.core.poll();
+        }
+        self.messages.settle(&self.configuration);
+        self.tell();
+        access
+    }
+
     fn is_master(&self) -> bool {
         self.configuration.command() & command::MASTER != 0
     }
@@ -325,12 +343,7 @@ impl Device for Pci {
                 Some((region @ (MESSAGES | REGISTERS), from, width)) => {
                     self.write(region, from, &data[..width])
                 }
-                _ => {
-                    let access = self.configuration.write(offset, data);
-                    self.messages.settle(&self.configuration);
-                    self.tell();
-                    access
-                }
+                _ => self.configure(offset, data),
             },
             MESSAGES => self.messages.write(offset, data, &self.configuration),
             REGISTERS => self.write_registers(offset, data),

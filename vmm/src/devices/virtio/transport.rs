@@ -125,10 +125,11 @@ impl Core {
         self.model.configure(usize::try_from(offset).unwrap_or(usize::MAX), data);
     }
 
-    /// What a driver says of how far it is.
-    pub(super) fn set_status(&mut self, status: u32) {
+    /// What a driver says of how far it is. Whether it is ready now, so that the device is to be polled.
+    pub(super) fn set_status(&mut self, status: u32) -> bool {
         if status == 0 {
-            return self.reset();
+            self.reset();
+            return false;
         }
         let accepted = self.state.driver_features;
         let is_acceptable = accepted & !self.features() == 0 && accepted & VERSION_1 != 0;
@@ -140,8 +141,8 @@ impl Core {
         self.state.status = status;
         if begins {
             self.model.start(accepted);
-            self.poll();
         }
+        begins
     }
 
     pub(super) fn reset(&mut self) {
