@@ -16,12 +16,6 @@ fn pm() -> Board {
 }
 
 impl Board {
-    fn inw(&self, port: u16) -> u16 {
-        let mut bytes = [0; 2];
-        assert_eq!(self.bus.read(Space::Ports, port.into(), &mut bytes), Access::Done);
-        u16::from_le_bytes(bytes)
-    }
-
     fn inl(&self, port: u16) -> u32 {
         let mut bytes = [0; 4];
         assert_eq!(self.bus.read(Space::Ports, port.into(), &mut bytes), Access::Done);

@@ -15,10 +15,10 @@ use super::guest_init::{MODULES, NAME, SAYS};
 /// What a kernel needs to unpack itself and this program.
 const MEMORY: u64 = 256 << 20;
 /// The clock of the claim is mostly shorter.
-const LIMIT: Limit = Limit { time: Duration::from_secs(200), exits: u64::MAX };
+pub(super) const LIMIT: Limit = Limit { time: Duration::from_secs(200), exits: u64::MAX };
 /// How much of what the console said is told with a failure.
 const LAST_WORDS: usize = 1500;
-const DISK: usize = 1 << 20;
+pub(super) const DISK: usize = 1 << 20;
 /// A kernel that panics resets the machine. QEMU's TCG does not tell KVM of XSETBV, so that the sizes
 /// which a guest sees do not fit: it does without XSAVE, feature 154.
 const COMMAND_LINE: &str = "console=ttyS0 panic=-1 quiet clearcpuid=154";
@@ -118,10 +118,10 @@ fn boots_on(irqchip: IrqChip, entry: Entry, add: Add) -> Outcome {
 }
 
 /// How a disk is added.
-type Add = fn(Builder, Disk) -> Result<Builder, BuildError>;
+pub(super) type Add = fn(Builder, Disk) -> Result<Builder, BuildError>;
 
 /// A PC of two processors with this disk.
-fn pc(irqchip: IrqChip, disk: Disk, add: Add) -> Result<Machine, Stop> {
+pub(super) fn pc(irqchip: IrqChip, disk: Disk, add: Add) -> Result<Machine, Stop> {
     let (_, hypervisor) = accel::open("kvm").map_err(fault)?;
     let class = machine_class("pc").ok_or_else(|| Stop::HostFault(HostFault("there is no pc".to_owned())))?;
     Builder::with_cpus(hypervisor, MEMORY, 2, irqchip)
@@ -132,7 +132,7 @@ fn pc(irqchip: IrqChip, disk: Disk, add: Add) -> Result<Machine, Stop> {
 }
 
 /// The kernel, with this program and the modules in its initial file system.
-fn boot(guest: &GuestKernel, entry: Entry) -> Result<Boot, Stop> {
+pub(super) fn boot(guest: &GuestKernel, entry: Entry) -> Result<Boot, Stop> {
     let read = |path: &Path| fs::read(path).map_err(|error| fault_of(&error));
     let program = read(Path::new("/proc/self/exe"))?;
     let mut files = vec![("init".to_owned(), 0o755, program)];
@@ -152,7 +152,7 @@ fn boot(guest: &GuestKernel, entry: Entry) -> Result<Boot, Stop> {
 }
 
 /// What the machine cannot do says nothing of KVM.
-fn fault(error: impl std::error::Error) -> Stop {
+pub(super) fn fault(error: impl std::error::Error) -> Stop {
     fault_of(&error)
 }
 

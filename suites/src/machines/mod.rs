@@ -9,4 +9,6 @@ mod guest_init;
 mod ioeventfd;
 mod irqfd;
 mod linux;
+mod reboot;
 mod signal_msi;
+mod snapshot;

@@ -2,6 +2,7 @@
 
 mod feature;
 mod model;
+mod property;
 
 pub use feature::{Feature, feature_names};
 pub use model::{CpuModel, CpuModelError};

@@ -6,6 +6,7 @@ use kvm_bindings::kvm_cpuid_entry2;
 use thiserror::Error;
 
 use super::feature::{Feature, feature_names};
+use super::property::Property;
 
 /// Which processor a guest sees.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,6 +14,7 @@ pub struct CpuModel {
     base: Base,
     /// What is on or off whatever the base has, in order; each with the name that it was given by.
     changes: Vec<(String, Feature, bool)>,
+    properties: Vec<Property>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +40,16 @@ pub enum CpuModelError {
         /// Names that are like it.
         near: Option<String>,
     },
+    /// A property has no such value.
+    #[error("a processor has no {name} of \"{value}\": {known}")]
+    Value {
+        /// The property.
+        name: &'static str,
+        /// What was asked for.
+        value: String,
+        /// What there is.
+        known: &'static str,
+    },
     /// The accel does not have it for guests.
     #[error("this host has no \"{0}\" for a guest")]
     Unsupported(String),
@@ -62,8 +74,14 @@ impl FromStr for CpuModel {
             "qemu64" => Base::Qemu64,
             other => return Err(CpuModelError::Model(other.to_owned())),
         };
-        let mut changes = Vec::new();
+        let (mut changes, mut properties) = (Vec::new(), Vec::new());
         for word in words.filter(|word| !word.is_empty()) {
+            if let Some(property) = Property::read(word)? {
+                // That the host does not say how wide addresses are leaves it to what else is said, wherever that stands.
+                let at = if word.starts_with("host-") { 0 } else { properties.len() };
+                properties.insert(at, property);
+                continue;
+            }
             let (name, on) = match (word.strip_prefix('+'), word.strip_prefix('-'), word.split_once('=')) {
                 (Some(name), _, _) => (name, true),
                 (_, Some(name), _) => (name, false),
@@ -78,7 +96,7 @@ impl FromStr for CpuModel {
                 changes.push((name.to_owned(), feature, on));
             }
         }
-        Ok(Self { base, changes })
+        Ok(Self { base, changes, properties })
     }
 }
 
@@ -107,6 +125,7 @@ impl CpuModel {
             }
             feature.set(leaves, *on);
         }
+        self.properties.iter().for_each(|property| property.set(leaves));
         Ok(())
     }
 }
@@ -201,7 +220,8 @@ mod tests {
     #[case("pentium9", "there is no processor \"pentium9\": there is host, max, qemu64")]
     #[case("max,+x2apc", "there is no feature \"x2apc\" of a processor: did you mean x2apic")]
     #[case("max,-zzzzzz", "there is no feature \"zzzzzz\" of a processor")]
-    #[case("max,phys-bits=36", "there is no feature \"phys-bits\" of a processor")]
+    #[case("max,phys-bits=99", "a processor has no phys-bits of \"99\": there is 32 to 52")]
+    #[case("max,vendor=Me", "a processor has no vendor of \"Me\": a vendor has twelve letters")]
     #[case("max,+avx2", "this host has no \"avx2\" for a guest")]
     fn what_is_impossible_is_said(#[case] model: &str, #[case] why: &str) {
         let mut leaves = processor("avx2");

@@ -41,12 +41,6 @@ pub(crate) fn with_disc() -> Board {
 }
 
 impl Board {
-    pub(crate) fn inw(&self, port: u64) -> u16 {
-        let mut word = [0; 2];
-        self.bus.read(Space::Ports, port, &mut word);
-        u16::from_le_bytes(word)
-    }
-
     /// Reads from the data port, in accesses of so many bytes.
     pub(crate) fn data(&self, port: u64, length: usize, width: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];

@@ -121,6 +121,12 @@ impl Board {
         byte[0]
     }
 
+    pub(crate) fn inw(&self, port: u16) -> u16 {
+        let mut word = [0; 2];
+        assert_eq!(self.bus.read(Space::Ports, port.into(), &mut word), Access::Done);
+        u16::from_le_bytes(word)
+    }
+
     pub(crate) fn outb(&self, port: u16, byte: u8) {
         assert_eq!(self.bus.write(Space::Ports, port.into(), &[byte]), Access::Done);
     }

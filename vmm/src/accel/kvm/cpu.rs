@@ -39,7 +39,12 @@ pub(super) struct KvmCpu {
     cpuid: CpuId,
     msrs: Vec<u32>,
     has_apic: bool,
+    /// The interrupt that KVM was given for its own local APIC and has not looked at yet: nothing that can be saved tells of it.
+    given: Option<u8>,
 }
+
+/// What the run page says until KVM_RUN comes to the guest: no exit has this number.
+const NOT_ENTERED: u32 = u32::MAX;
 
 /// A vCPU's run page. It is never borrowed as a whole while a guest is not running: another thread stores `immediate_exit`, and what
 /// an exit carries is borrowed while other fields are read.
@@ -83,11 +88,22 @@ impl KvmCpu {
         // SAFETY: the byte lies in the run page, which is mapped as long as `fd` lives, and dropping this cuts the kick off first.
         let kick = unsafe { KvmKick::new(&raw mut (*run.0).immediate_exit) };
         let (kick, msrs) = (Arc::new(kick), msrs.to_vec());
-        Ok(Self { fd, run, power_up, kick, thread: None, shown, cpuid, msrs, has_apic })
+        Ok(Self { fd, run, power_up, kick, thread: None, shown, cpuid, msrs, has_apic, given: None })
     }
 
     /// KVM_RUN, and what the run page says of its end.
     fn enter(&mut self) -> Result<Found, CpuError> {
+        // SAFETY: the page is mapped, and no exit's data is borrowed.
+        unsafe { (*self.run.0).exit_reason = NOT_ENTERED };
+        let found = self.enter_and_find();
+        // SAFETY: as above: what is found is not reached yet.
+        if unsafe { (*self.run.0).exit_reason } != NOT_ENTERED {
+            self.given = None;
+        }
+        found
+    }
+
+    fn enter_and_find(&mut self) -> Result<Found, CpuError> {
         Ok(match told("KVM_RUN", self.fd.run()) {
             Ok(VcpuExit::IoOut(port, data)) => Found::Out(port, data),
             Ok(VcpuExit::IoIn(port, data)) => Found::In(port, data),
@@ -245,6 +261,7 @@ impl Cpu for KvmCpu {
 
     fn interrupt(&mut self, vector: u8) -> Result<(), CpuError> {
         self.close();
+        self.given = self.has_apic.then_some(vector);
         of_cpu("KVM_INTERRUPT", self.inject(vector))
     }
 
@@ -281,7 +298,8 @@ impl Cpu for KvmCpu {
     }
 
     fn reset(&mut self) -> Result<(), CpuError> {
-        self.begin_anew(&reset::sregs(self.power_up.apic_base))?;
+        let sregs = self.power_up.sregs;
+        self.begin_anew(&sregs)?;
         self.power_up.put_back(&self.fd)?;
         self.put_xsave_back()
     }
@@ -306,7 +324,8 @@ impl Cpu for KvmCpu {
     fn state(&self) -> Result<Value, CpuError> {
         // SAFETY: the page is mapped, and no exit's data is borrowed.
         let is_open = unsafe { (*self.run.0).ready_for_interrupt_injection != 0 };
-        let state = VcpuState::of(&self.fd, &self.cpuid, &self.msrs, self.has_apic, is_open)?;
+        let mut state = VcpuState::of(&self.fd, &self.cpuid, &self.msrs, self.has_apic, is_open)?;
+        state.given = self.given;
         Ok(serde_json::to_value(state)?)
     }
 
@@ -316,6 +335,9 @@ impl Cpu for KvmCpu {
             return Err(CpuError::OtherState(why));
         }
         state.put(&self.fd)?;
+        if let Some(vector) = state.given {
+            self.interrupt(vector)?;
+        }
         // SAFETY: the page is mapped, and no exit's data is borrowed.
         unsafe { (*self.run.0).ready_for_interrupt_injection = state.is_open.into() };
         Ok(())

@@ -10,7 +10,7 @@ use kvm_ioctls::VcpuFd;
 use super::trace::{of_accel, of_cpu, told};
 use crate::accel::{AccelError, CpuError};
 
-/// What a vCPU has that the registers of [`regs`] and [`sregs`] leave out, as it was when it was made.
+/// What a vCPU has that the registers of [`regs`] leave out, as it was when it was made.
 pub(super) struct PowerUp {
     msrs: Vec<kvm_msr_entry>,
     fpu: kvm_fpu,
@@ -18,8 +18,8 @@ pub(super) struct PowerUp {
     pub(super) xsave: Option<Box<kvm_xsave>>,
     xcrs: Option<kvm_xcrs>,
     debug: Option<kvm_debugregs>,
-    /// IA32_APIC_BASE.
-    pub(super) apic_base: u64,
+    /// Kernels differ in what is accessed already: it is theirs that a reset puts back.
+    pub(super) sregs: kvm_sregs,
     /// The kernel's local APIC, and whether the vCPU waits for a start-up message, if these are the kernel's.
     apic: Option<(Box<kvm_lapic_state>, kvm_mp_state)>,
 }
@@ -45,7 +45,7 @@ impl PowerUp {
             xsave: told("KVM_GET_XSAVE", fd.get_xsave()).ok().map(Box::new),
             xcrs: told("KVM_GET_XCRS", fd.get_xcrs()).ok(),
             debug: told("KVM_GET_DEBUGREGS", fd.get_debug_regs()).ok(),
-            apic_base: of_accel("KVM_GET_SREGS", fd.get_sregs())?.apic_base,
+            sregs: of_accel("KVM_GET_SREGS", fd.get_sregs())?,
             apic: has_apic.then(|| apic(fd)).transpose()?,
         })
     }
@@ -114,7 +114,7 @@ pub(super) fn regs() -> kvm_regs {
 }
 
 /// The segments, tables and control registers after power-up, with this base address of the local APIC.
-pub(super) fn sregs(apic_base: u64) -> kvm_sregs {
+fn sregs(apic_base: u64) -> kvm_sregs {
     let data = kvm_segment { limit: 0xffff, type_: 3, present: 1, s: 1, unusable: 0, ..Default::default() };
     let table = kvm_dtable { limit: 0xffff, ..Default::default() };
     kvm_sregs {

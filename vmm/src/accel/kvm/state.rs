@@ -36,6 +36,8 @@ pub(super) struct VcpuState {
     apic: Option<(Box<kvm_lapic_state>, kvm_mp_state)>,
     /// Whether the run page says that the guest would take an interrupt.
     pub(super) is_open: bool,
+    /// The interrupt that KVM was given and has not looked at yet.
+    pub(super) given: Option<u8>,
 }
 
 /// What KVM_GET_SREGS2 adds: whether there are page-directory pointers in the processor, and which.
@@ -97,6 +99,7 @@ impl VcpuState {
             events: of_cpu("KVM_GET_VCPU_EVENTS", fd.get_vcpu_events())?,
             apic: registers.map(Box::new).zip(mp_state),
             is_open,
+            given: None,
         })
     }
 
