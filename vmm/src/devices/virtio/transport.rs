@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::model::Model;
 use super::ring::{Ring, Setup};
 use super::{Broken, Rings};
+use crate::clock::Clock;
 use crate::{Ram, Wires};
 
 /// A device with its queues, as far as its driver has set it up.
@@ -15,6 +16,7 @@ pub(super) struct Core {
     pub(super) rings: Vec<Ring>,
     pub(super) state: State,
     pub(super) ram: Ram,
+    clock: Clock,
     /// What the driver is to be told of and has not been yet.
     news: News,
 }
@@ -56,18 +58,21 @@ const NEEDS_RESET: u32 = 64;
 /// Of the interrupt status.
 const USED: u32 = 1;
 const CONFIGURED: u32 = 2;
-/// What every device here offers: tables of indirect descriptors, and the first version of the standard, which it insists on.
+/// What every device here offers: tables of indirect descriptors, thresholds from which on either side is told of something, and
+/// the first version of the standard, which it insists on.
 const INDIRECT: u64 = 1 << 28;
+const EVENT_IDX: u64 = 1 << 29;
 const VERSION_1: u64 = 1 << 32;
 
 impl Core {
     pub(super) fn new(model: Box<dyn Model>, wires: &Wires) -> Self {
         let rings = model.queues().iter().map(|most| Ring::new(*most)).collect();
-        Self { model, rings, state: State::default(), ram: wires.ram.clone(), news: News::default() }
+        let (ram, clock) = (wires.ram.clone(), wires.clock.clone());
+        Self { model, rings, state: State::default(), ram, clock, news: News::default() }
     }
 
     fn features(&self) -> u64 {
-        self.model.features() | INDIRECT | VERSION_1
+        self.model.features() | INDIRECT | EVENT_IDX | VERSION_1
     }
 
     /// The 32 features that are selected.
@@ -157,8 +162,12 @@ impl Core {
         self.act(|model, rings| model.work(queue, rings));
     }
 
+    /// Takes what was left in the queues, and acts on what came meanwhile.
     pub(super) fn poll(&mut self) {
-        self.act(|model, rings| model.poll(rings));
+        self.act(|model, rings| {
+            rings.going_on().into_iter().try_for_each(|queue| model.work(queue, rings))?;
+            model.poll(rings)
+        });
     }
 
     /// Lets the device work, if its driver is ready and has done nothing wrong.
@@ -166,7 +175,8 @@ impl Core {
         if self.state.status & (DRIVER_OK | NEEDS_RESET) != DRIVER_OK {
             return;
         }
-        let mut rings = Rings::of(&mut self.rings, &self.ram);
+        let by_thresholds = self.state.driver_features & EVENT_IDX != 0;
+        let mut rings = Rings::of(&mut self.rings, &self.ram, by_thresholds);
         let worked = work(&mut *self.model, &mut rings);
         let queues = rings.interrupting();
         if !queues.is_empty() {
@@ -176,6 +186,14 @@ impl Core {
         if let Err(broken) = worked {
             tracing::debug!(target: "vmm::virtio", "the device needs a reset: cannot {broken}");
             self.needs_reset();
+        }
+        self.go_on();
+    }
+
+    /// Has itself polled again if there is more in a queue than is taken in one go.
+    fn go_on(&self) {
+        if self.rings.iter().any(|ring| ring.setup.goes_on) {
+            self.clock.wake_at(self.clock.now().saturating_add(1));
         }
     }
 
@@ -217,6 +235,7 @@ impl Core {
         if self.state.status & DRIVER_OK != 0 {
             self.model.start(self.state.driver_features);
         }
+        self.go_on();
         Ok(())
     }
 }
