@@ -23,6 +23,7 @@ compile_error!("this virtual machine runs PCs with KVM: it is built for x86_64 L
 
 pub mod accel;
 mod acpi;
+mod balloon;
 pub mod boot;
 mod builder;
 mod bus;
@@ -48,6 +49,7 @@ mod vcpu;
 mod view;
 mod window;
 
+pub use balloon::Balloon;
 pub use builder::{BuildError, Builder};
 pub use bus::Bus;
 pub use command::boot as boot_command;

@@ -128,6 +128,19 @@ impl<'b> Driver<'b> {
         self.board.bus.write(Space::Memory, self.base + at, &value.to_le_bytes()[..width]);
     }
 
+    /// Where the device's configuration is.
+    pub(crate) fn configuration(&self) -> u64 {
+        self.base + if self.is_pci { 0x2000 } else { 0x100 }
+    }
+
+    /// How often the configuration has become another.
+    pub(crate) fn generation(&self) -> u32 {
+        let (at, width) = if self.is_pci { (0x15, 1) } else { (0xfc, 4) };
+        let mut bytes = [0; 4];
+        self.board.bus.read(Space::Memory, self.base + at, &mut bytes[..width]);
+        u32::from_le_bytes(bytes)
+    }
+
     /// Where a register is, and how wide: virtio 1.2, 4.1.4.3 for a PCI function.
     fn place(&self, register: u64) -> (u64, usize) {
         match register {

@@ -1,6 +1,7 @@
 //! Virtio devices, by what they do and apart from how they are reached: virtio 1.2, 2 "Basic facilities of a virtio device" and 5
 //! "Device types".
 
+mod balloon;
 mod blk;
 mod chain;
 mod console;

@@ -133,6 +133,16 @@ impl Ring {
         Ok(found)
     }
 
+    /// The next chain, which stays where it is.
+    fn peek(&mut self, ram: &Ram) -> Result<Option<Chain>, Broken> {
+        let found = self.next(ram)?;
+        if let Some(queue) = self.queue.as_mut().filter(|_| found.is_some()) {
+            queue.go_to_previous_position();
+            self.left += 1;
+        }
+        Ok(found)
+    }
+
     fn give_back(&mut self, chain: &Chain, written: u32, ram: &Ram) -> Result<(), Broken> {
         let Some(queue) = self.queue.as_mut() else { return Ok(()) };
         queue.add_used(ram.guest(), chain.head, written).map_err(|_| Broken::Ring)?;
@@ -178,6 +188,8 @@ fn has_more(queue: &mut Queue, ram: &Ram) -> Result<bool, Broken> {
 pub struct Rings<'a> {
     rings: &'a mut [Ring],
     ram: &'a Ram,
+    /// Whether the device's configuration is another now.
+    pub(super) is_configured: bool,
 }
 
 impl<'a> Rings<'a> {
@@ -187,13 +199,23 @@ impl<'a> Rings<'a> {
             (ring.left, ring.is_used) = (ring.most, false);
             ring.queue.iter_mut().for_each(|queue| queue.set_event_idx(by_thresholds));
         }
-        Self { rings, ram }
+        Self { rings, ram, is_configured: false }
     }
 
     /// The next chain that the driver has made available in a queue, if there is one. No more are taken in one go than the queue has
     /// room for: of what a driver adds meanwhile the device takes some later, whether it hears of it or not.
     pub fn next(&mut self, queue: usize) -> Result<Option<Chain>, Broken> {
         self.rings.get_mut(queue).map_or(Ok(None), |ring| ring.next(self.ram))
+    }
+
+    /// The chain that [`Rings::next`] would take.
+    pub fn peek(&mut self, queue: usize) -> Result<Option<Chain>, Broken> {
+        self.rings.get_mut(queue).map_or(Ok(None), |ring| ring.peek(self.ram))
+    }
+
+    /// Has the driver told that the device's configuration is another now.
+    pub fn configuration_changed(&mut self) {
+        self.is_configured = true;
     }
 
     /// Gives a chain back to the driver, with so many bytes written to it.

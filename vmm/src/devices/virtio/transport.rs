@@ -26,7 +26,7 @@ pub(super) struct Core {
 pub(super) struct News {
     /// The queues in which something was used.
     pub(super) queues: Vec<usize>,
-    /// Whether the device needs a reset.
+    /// Whether the configuration is another now, or the device needs a reset.
     pub(super) is_configured: bool,
 }
 
@@ -40,6 +40,8 @@ pub(super) struct State {
     pub(super) driver_features: u64,
     pub(super) queue_sel: u32,
     pub(super) interrupt_status: u32,
+    /// How often the configuration has become another: 2.5.
+    pub(super) generation: u32,
 }
 
 /// All of it.
@@ -178,11 +180,15 @@ impl Core {
         let by_thresholds = self.state.driver_features & EVENT_IDX != 0;
         let mut rings = Rings::of(&mut self.rings, &self.ram, by_thresholds);
         let worked = work(&mut *self.model, &mut rings);
-        let queues = rings.interrupting();
+        let (queues, is_configured) = (rings.interrupting(), rings.is_configured);
         if !queues.is_empty() {
             self.state.interrupt_status |= USED;
         }
         self.news.queues.extend(queues);
+        if is_configured {
+            self.state.generation = self.state.generation.wrapping_add(1);
+            self.configured();
+        }
         if let Err(broken) = worked {
             tracing::debug!(target: "vmm::virtio", "the device needs a reset: cannot {broken}");
             self.needs_reset();
@@ -201,9 +207,13 @@ impl Core {
     fn needs_reset(&mut self) {
         self.state.status |= NEEDS_RESET;
         if self.state.status & DRIVER_OK != 0 {
-            self.state.interrupt_status |= CONFIGURED;
-            self.news.is_configured = true;
+            self.configured();
         }
+    }
+
+    fn configured(&mut self) {
+        self.state.interrupt_status |= CONFIGURED;
+        self.news.is_configured = true;
     }
 
     /// What the driver is to be told of, once.
