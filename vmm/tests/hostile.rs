@@ -121,6 +121,7 @@ fn does(board: &Board, driver: &Driver<'_>, name: &str, deed: &Deed) {
             board.wires.hvc.type_in(text);
             board.wires.balloon.aim_at(text.len().try_into().unwrap());
             board.wires.balloon.ask();
+            board.send(text);
             board.bus.poll();
         }
         Deed::Save => {

@@ -7,6 +7,7 @@ mod chain;
 mod console;
 mod mmio;
 mod model;
+mod net;
 mod pci;
 mod ring;
 mod rng;
