@@ -91,7 +91,7 @@ pub struct Builder {
 /// The devices of the PCI bus before this one are the board's own.
 const FIRST_DEVICE: u8 = 2;
 /// What the name of a virtio device ends with that is a function of the PCI bus, and not one with registers in memory.
-const ON_PCI: &str = "-pci";
+pub(crate) const ON_PCI: &str = "-pci";
 const DEVICES: u8 = 32;
 
 impl Builder {

@@ -12,7 +12,7 @@ use crate::devices::fw_cfg::Items;
 use crate::irq::{Chips, Interrupts};
 use crate::map::Map;
 use crate::pci::Pins;
-use crate::{Console, Disks, Drives, Entropy, Power, Ram, Region, Window};
+use crate::{Balloon, Console, Disks, Drives, Entropy, Nics, Power, Ram, Region, Window};
 
 /// Every device model that is linked in, in no order; [`device_classes`] sorts them.
 #[linkme::distributed_slice]
@@ -44,6 +44,10 @@ pub struct Wires {
     pub disks: Disks,
     /// What is in the drives at the IDE channels.
     pub drives: Drives,
+    /// What the host wants of the guest's memory.
+    pub balloon: Balloon,
+    /// The network cards that no device is yet.
+    pub nics: Nics,
     /// Where it has random bytes from.
     pub entropy: Entropy,
     /// Where it ends the machine.
@@ -75,6 +79,8 @@ impl Wires {
             hvc: Console::default(),
             disks: Disks::default(),
             drives: Drives::default(),
+            balloon: Balloon::of(&clock),
+            nics: Nics::default(),
             entropy: Entropy::of(&clock),
             power: Power::default(),
             chips: Arc::new(Chips::new(cpus, clock.clone())),

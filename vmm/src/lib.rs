@@ -23,6 +23,7 @@ compile_error!("this virtual machine runs PCs with KVM: it is built for x86_64 L
 
 pub mod accel;
 mod acpi;
+mod balloon;
 pub mod boot;
 mod builder;
 mod bus;
@@ -35,6 +36,7 @@ mod disk;
 mod entropy;
 pub mod gdb;
 pub mod irq;
+mod link;
 mod machine;
 mod machines;
 mod main_loop;
@@ -52,6 +54,7 @@ mod vcpu;
 mod view;
 mod window;
 
+pub use balloon::Balloon;
 pub use builder::{BuildError, Builder};
 pub use bus::Bus;
 pub use command::boot as boot_command;
@@ -62,6 +65,7 @@ pub use devices::virtio;
 pub use disk::{Disk, DiskError, Disks, Drives, Media};
 pub use entropy::Entropy;
 pub use irq::IrqChip;
+pub use link::{Link, LinkError, Mac, Nic, Nics};
 pub use machine::{MACHINES, Machine, MachineClass, MachineError, Stop, machine_class, machine_classes};
 pub use main_loop::{Filter, Input};
 pub use map::{Doorbell, Listener, Map, MappingId, Target};

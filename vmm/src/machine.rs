@@ -222,9 +222,9 @@ impl Machine {
                 }
             }
             let (bus, clock) = (&self.bus, &self.wires.clock);
-            let interrupts = &self.wires.interrupts;
+            let (interrupts, nics) = (&self.wires.interrupts, &self.wires.nics);
             let inputs = &mut self.inputs;
-            let mut main = Loop { bus, clock, bell, ends: &ends, stop: &stop, inputs, interrupts };
+            let mut main = Loop { bus, clock, bell, ends: &ends, stop: &stop, inputs, interrupts, nics };
             main.run(count, limit.time).inspect_err(|_| stop.now(End::Stopped))
         });
         let asked = self.wires.power.take();

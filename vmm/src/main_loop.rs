@@ -11,7 +11,7 @@ use crate::accel::CpuError;
 use crate::clock::{Bell, Clock};
 use crate::irq::Interrupts;
 use crate::machine::{MachineError, Stop};
-use crate::{Bus, Console, End};
+use crate::{Bus, Console, End, Link, Nics};
 
 /// Where text comes from that is typed into a console.
 pub struct Input {
@@ -38,6 +38,7 @@ pub(crate) struct Loop<'a> {
     pub(crate) stop: &'a Stop,
     pub(crate) inputs: &'a mut Vec<Input>,
     pub(crate) interrupts: &'a Interrupts,
+    pub(crate) nics: &'a Nics,
 }
 
 /// Devices are not polled more often than this: a guest that has a timer run faster gets its interrupts together.
@@ -102,6 +103,10 @@ impl Loop<'_> {
         let mut waits = vec![PollFd::from_borrowed_fd(self.bell.as_fd(), PollFlags::IN)];
         let triggers = self.interrupts.triggers();
         waits.extend(triggers.iter().map(|trigger| PollFd::new(&**trigger, PollFlags::IN)));
+        let links = self.nics.links();
+        let links: Vec<_> =
+            links.iter().filter_map(|link| link.waits().map(|(fd, waits)| (link, fd, waits))).collect();
+        waits.extend(links.iter().map(|(_, fd, waits)| PollFd::from_borrowed_fd(*fd, *waits)));
         let inputs = self.inputs.iter().zip(&has_room).filter(|(_, has_room)| **has_room);
         waits.extend(inputs.map(|(input, _)| PollFd::new(&input.from, PollFlags::IN)));
         match poll(&mut waits, timeout.as_ref()) {
@@ -115,15 +120,18 @@ impl Loop<'_> {
         let (pulled, came) = came[1..].split_at(triggers.len());
         let pulled = triggers.iter().zip(pulled).filter(|(_, pulled)| **pulled);
         pulled.for_each(|(trigger, _)| self.interrupts.pull(trigger));
+        let (linked, came) = came.split_at(links.len());
+        let linked: Vec<&Link> =
+            links.iter().zip(linked).filter_map(|((link, ..), came)| came.then_some(*link)).collect();
+        linked.iter().for_each(|link| link.came());
         let mut came = came.iter();
         let came: Vec<bool> =
             has_room.iter().map(|has_room| *has_room && came.next() == Some(&true)).collect();
-        self.read(&came)
+        self.read(&came, !linked.is_empty())
     }
 
-    /// Types what has come. An input at its end is left alone from then on.
-    fn read(&mut self, came: &[bool]) -> Result<(), MachineError> {
-        let mut typed = false;
+    /// Types what has come, and polls the devices if there is anything new for them. An input at its end is left alone from then on.
+    fn read(&mut self, came: &[bool], mut is_new: bool) -> Result<(), MachineError> {
         let mut index = 0;
         let mut buffer = [0; AT_ONCE];
         let stop = self.stop;
@@ -142,10 +150,10 @@ impl Loop<'_> {
                 stop.now(End::Stopped);
             }
             input.to.type_in(&bytes);
-            typed = true;
+            is_new = true;
             true
         });
-        if typed {
+        if is_new {
             self.bus.poll();
         }
         Ok(())

@@ -1,5 +1,8 @@
 //! Guest RAM, and the ROM of its firmware: anonymous memory of this process that an accel shows to the guest.
-#![expect(unsafe_code, reason = "makes the kernel forget what it knows of a page of guest memory")]
+#![expect(
+    unsafe_code,
+    reason = "makes the kernel forget what it knows of a page of guest memory, or what is in it"
+)]
 
 use std::sync::{Arc, OnceLock};
 
@@ -183,6 +186,22 @@ impl Ram {
                 unsafe { libc::mprotect(host.cast(), 0x1000, protection) };
             }
         }
+    }
+
+    /// Gives the page at an address, which is a multiple of its size, back to the host: it is zeroes when it is next looked at. If
+    /// not all of it is in RAM, nothing happens.
+    pub fn forget(&self, page: u64) -> Result<(), MemoryError> {
+        const LENGTH: usize = 0x1000;
+        let is_page = page.is_multiple_of(PAGE) && self.holds(page, PAGE);
+        let found = self.memory.to_region_addr(GuestAddress(page)).filter(|_| is_page);
+        let (region, at) = found.ok_or_else(|| self.outside(page, LENGTH))?;
+        let host = region.get_host_address(at).map_err(|_| self.outside(page, LENGTH))?;
+        // SAFETY: the page lies in an anonymous mapping that lives as long as `self`, and whose contents nobody has a reference to:
+        // they are read and written as a guest's are, which may change at any time. The result does not matter: a host that does not
+        // take the page leaves it.
+        unsafe { libc::madvise(host.cast(), LENGTH, libc::MADV_DONTNEED) };
+        region.get_mmap().bitmap().set_addr_range(usize::try_from(at.0).unwrap_or(usize::MAX), LENGTH);
+        Ok(())
     }
 
     /// Writes `bytes` into a block, as the bus does that has found it.

@@ -64,6 +64,7 @@ fn does(board: &Board, name: &str, regions: &[Region], deed: &Deed) {
         }
         Deed::Type(text) => {
             board.wires.serial.iter().for_each(|console| console.type_in(text));
+            board.send(text);
             board.bus.poll();
         }
         Deed::Reset => board.bus.reset(),

@@ -1,12 +1,15 @@
 //! Guest code, byte by byte, on this host's KVM; without one each test says so and passes.
 
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use rstest::rstest;
+use vmm::virtio::SLOTS;
 use vmm::{
-    Access, Builder, Device, Doorbell, End, IrqChip, Limit, Machine, MachineError, Region, Space, accel,
-    machine_class, machine_classes,
+    Access, Builder, Device, Doorbell, End, IrqChip, Limit, Link, Mac, Machine, MachineError, Nic, Region,
+    Space, accel, machine_class, machine_classes,
 };
 use vmm_sys_util::eventfd::EventFd;
 
@@ -277,4 +280,41 @@ fn a_device_that_is_not_known_is_told_with_those_that_are() {
     let told = builder.model("floppy").err().map(|error| error.to_string());
     let told = told.expect("there is no such device");
     assert!(told.starts_with("make a device \"floppy\": there is com1, com2, "), "{told}");
+}
+
+/// Memory of a virtio-net that has one buffer to receive into, of which the guest waits for the first byte of a frame.
+#[test]
+fn the_main_loop_has_a_network_card_receive() {
+    let Some(builder) = bare() else { return };
+    let (near, mut far) = UnixStream::pair().unwrap();
+    builder.wires().nics.add(Nic { link: Link::stream(near).unwrap(), mac: Mac::of_number(0) });
+    #[rustfmt::skip]
+    let code = [
+        0xa0, 0x0c, 0x50, // mov al, [0x500c]
+        0x84, 0xc0,       // test al, al
+        0x74, 0xf9,       // jz to the beginning
+        0xe6, 0xf4,       // out 0xf4, al
+    ];
+    let mut machine = boot(builder.virtio("virtio-net").unwrap(), &[&code]);
+    let descriptor = [&0x5000_u64.to_le_bytes()[..], &0x600_u32.to_le_bytes(), &[2, 0, 0, 0]].concat();
+    machine.ram().write(0x2000, &descriptor).unwrap();
+    machine.ram().write(0x3000, &[0, 0, 1, 0, 0, 0]).unwrap();
+    // Reset, acknowledged, a driver; the first version; one queue of eight; all is ready.
+    let registers = [(0x70, 0), (0x70, 3), (0x24, 1), (0x20, 1), (0x70, 0xb), (0x30, 0), (0x38, 8)];
+    let rings = [(0x80, 0x2000), (0x90, 0x3000), (0xa0, 0x4000), (0x44, 1), (0x70, 0xf), (0x50, 0)];
+    for (register, value) in registers.into_iter().chain(rings) {
+        let address = u64::from(SLOTS[0].address) + register;
+        machine.bus().write(Space::Memory, address, &u32::to_le_bytes(value));
+    }
+    let frame = [&60_u32.to_be_bytes()[..], &[0x11; 60]].concat();
+    let end = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for piece in frame.chunks(16) {
+                std::thread::sleep(Duration::from_millis(20));
+                far.write_all(piece).unwrap();
+            }
+        });
+        machine.run(LONG).unwrap()
+    });
+    assert_eq!(end, End::Exited { status: 0x23 });
 }

@@ -41,6 +41,7 @@ enum Deed {
         value: u32,
     },
     Notify(u32),
+    /// The world does something.
     Type(Vec<u8>),
     Save,
 }
@@ -71,7 +72,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         prop_oneof![Just(0_u16), Just(NEXT), Just(WRITE), Just(NEXT | WRITE), Just(INDIRECT), any::<u16>()];
     let next = prop_oneof![8 => 0..SIZE, 1 => any::<u16>()];
     let place = prop_oneof![
-        8 => (0..2_u64, 0..u64::from(SIZE)).prop_map(|(queue, index)| DESCRIPTORS + 0x4000 * queue + 16 * index),
+        8 => (0..3_u64, 0..u64::from(SIZE)).prop_map(|(queue, index)| DESCRIPTORS + 0x4000 * queue + 16 * index),
         1 => (0..16_u64).prop_map(|index| BUFFERS + 16 * index),
     ];
     let entries = proptest::collection::vec(prop_oneof![8 => 0..SIZE, 1 => any::<u16>()], 8);
@@ -89,12 +90,12 @@ fn deed() -> impl Strategy<Value = Deed> {
         8 => (place, address(), length, flags, next).prop_map(|(place, address, length, flags, next)| {
             Deed::Describe { place, address, length, flags, next }
         }),
-        4 => (0..2_u32, entries, prop_oneof![8 => 0..12_u16, 1 => any::<u16>()])
+        4 => (0..3_u32, entries, prop_oneof![8 => 0..12_u16, 1 => any::<u16>()])
             .prop_map(|(queue, entries, index)| Deed::Offer { queue, entries, index }),
         1 => (DESCRIPTORS..USED + 0x100, any::<u16>()).prop_map(|(at, word)| Deed::Scribble { at, word }),
         1 => (known, prop_oneof![0..0x100_u32, any::<u32>()])
             .prop_map(|(register, value)| Deed::Register { register, value }),
-        6 => (0..3_u32).prop_map(Deed::Notify),
+        6 => (0..4_u32).prop_map(Deed::Notify),
         1 => proptest::collection::vec(any::<u8>(), 0..40).prop_map(Deed::Type),
         1 => Just(Deed::Save),
     ]
@@ -118,6 +119,9 @@ fn does(board: &Board, driver: &Driver<'_>, name: &str, deed: &Deed) {
         Deed::Notify(queue) => driver.notify(*queue),
         Deed::Type(text) => {
             board.wires.hvc.type_in(text);
+            board.wires.balloon.aim_at(text.len().try_into().unwrap());
+            board.wires.balloon.ask();
+            board.send(text);
             board.bus.poll();
         }
         Deed::Save => {

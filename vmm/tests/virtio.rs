@@ -6,7 +6,8 @@ mod board;
 use board::Board;
 use board::driver::Buffer::{Own, Room};
 use board::driver::{
-    BUFFERS, DRIVER_OK, Driver, FEATURES_OK, INDIRECT, NEEDS_RESET, NEXT, WRITE, descriptor, register,
+    BUFFERS, DRIVER_OK, Driver, EVENT_IDX, FEATURES_OK, INDIRECT, NEEDS_RESET, NEXT, WRITE, descriptor,
+    register,
 };
 use rstest::rstest;
 use vmm::virtio::SLOTS;
@@ -124,7 +125,7 @@ fn a_table_of_indirect_descriptors_is_followed() {
 #[test]
 fn a_driver_that_wants_no_interrupts_gets_none() {
     let (board, _) = with_disk(false);
-    let mut driver = Driver::start(&board, 0, 0);
+    let mut driver = Driver::start(&board, 0, EVENT_IDX);
     board.wires.ram.write(board::driver::AVAILABLE, &1_u16.to_le_bytes()).unwrap();
     driver.hand_over(0, &[Own(&header(FLUSH, 0)), Room(1)]);
     assert_eq!((driver.used(0), board.seen()), (vec![(0, 1)], vec![]));

@@ -24,7 +24,9 @@ fn board(name: &str) -> Board {
 #[rstest]
 #[case("virtio-blk-pci", 0x1042_1af4, 0x0100_0001)]
 #[case("virtio-console-pci", 0x1043_1af4, 0x0780_0001)]
+#[case("virtio-net-pci", 0x1041_1af4, 0x0200_0001)]
 #[case("virtio-rng-pci", 0x1044_1af4, 0x00ff_0001)]
+#[case("virtio-balloon-pci", 0x1045_1af4, 0x00ff_0001)]
 fn each_is_known_by_its_type(#[case] name: &str, #[case] id: u32, #[case] class: u32) {
     let board = board(name);
     assert_eq!((board.config(FUNCTION, 0), board.config(FUNCTION, 8)), (id, class));

@@ -27,4 +27,8 @@ mod port92;
 mod pvpanic;
 mod twins;
 mod uart16550;
+mod virtio;
+mod virtio_balloon;
+mod virtio_net;
 mod virtio_pci;
+mod virtio_ring;

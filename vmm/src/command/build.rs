@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 
 use super::drives;
+use super::networks::Networks;
 use super::options::{Options, processors, size};
 use crate::boot::{self, BootFrom};
 use crate::builder::models;
@@ -39,9 +40,12 @@ pub(super) fn build(options: &Options) -> Result<Machine, String> {
     let mut builder =
         (class.furnish)(builder).map_err(|error| format!("cannot build a {}: cannot {error}", class.name))?;
     drives::check(&builder, options, class.name)?;
+    let mut networks = Networks::of(options)?;
     for device in &options.device {
-        builder = add(builder, device)?;
+        let device = networks.plug(&builder, device)?;
+        builder = add(builder, &device)?;
     }
+    networks.finish()?;
     for (number, _) in options.serial.iter().enumerate().skip(1) {
         builder = add(builder, &format!("com{}", number + 1))?;
     }

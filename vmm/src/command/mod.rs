@@ -2,6 +2,7 @@
 
 mod build;
 mod drives;
+mod networks;
 mod options;
 mod run;
 mod saving;

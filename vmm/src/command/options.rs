@@ -84,6 +84,9 @@ pub(super) struct Options {
     /// Another device, or ? for those that there are.
     #[arg(long, value_name = "DEVICE")]
     pub(super) device: Vec<String>,
+    /// A network for a virtio-net to have with netdev=NAME: tap,id=NAME,ifname=INTERFACE, or stream,id=NAME,addr.type=unix,addr.path=PATH to who listens there.
+    #[arg(long, value_name = "NETWORK")]
+    pub(super) netdev: Vec<String>,
     /// What a serial port is connected to: stdio, null, none or file:FILE. The first is stdio unless it is said.
     #[arg(long, value_name = "WHERE")]
     pub(super) serial: Vec<String>,

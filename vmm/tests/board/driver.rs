@@ -1,6 +1,8 @@
 //! The driver's side of a virtio device: it fills rings in guest memory as a kernel does, and rings at the registers, which have the
 //! numbers of those in memory also where they are a PCI function's.
 
+use std::sync::atomic::{Ordering, fence};
+
 use super::Board;
 use vmm::Space;
 use vmm::virtio::SLOTS;
@@ -31,6 +33,8 @@ pub(crate) const DRIVER_OK: u32 = 4;
 pub(crate) const NEEDS_RESET: u32 = 64;
 /// ACKNOWLEDGE and DRIVER.
 const KNOWN: u32 = 3;
+/// Of the features.
+pub(crate) const EVENT_IDX: u64 = 1 << 29;
 /// Of a descriptor.
 pub(crate) const NEXT: u16 = 1;
 pub(crate) const WRITE: u16 = 2;
@@ -64,9 +68,7 @@ pub(crate) struct Driver<'b> {
 impl<'b> Driver<'b> {
     /// Brings the device up: virtio 1.2, 3.1.1, with all of the features that it offers but `without`.
     pub(crate) fn start(board: &'b Board, slot: usize, without: u64) -> Self {
-        let is_pci = board.functions.contains(&slot);
-        let base = if is_pci { board.enable(slot) } else { SLOTS[slot].address.into() };
-        let mut driver = Self { board, base, is_pci, queues: Vec::new() };
+        let mut driver = Self::at(board, slot);
         driver.write(register::STATUS, 0);
         driver.write(register::STATUS, KNOWN);
         for half in 0..2 {
@@ -87,6 +89,13 @@ impl<'b> Driver<'b> {
         }
         driver.write(register::STATUS, KNOWN | FEATURES_OK | DRIVER_OK);
         driver
+    }
+
+    /// One that has not brought it up.
+    pub(crate) fn at(board: &'b Board, slot: usize) -> Self {
+        let is_pci = board.functions.contains(&slot);
+        let base = if is_pci { board.enable(slot) } else { SLOTS[slot].address.into() };
+        Self { board, base, is_pci, queues: Vec::new() }
     }
 
     fn set_up(&mut self, queue: u32) {
@@ -119,6 +128,19 @@ impl<'b> Driver<'b> {
         self.board.bus.write(Space::Memory, self.base + at, &value.to_le_bytes()[..width]);
     }
 
+    /// Where the device's configuration is.
+    pub(crate) fn configuration(&self) -> u64 {
+        self.base + if self.is_pci { 0x2000 } else { 0x100 }
+    }
+
+    /// How often the configuration has become another.
+    pub(crate) fn generation(&self) -> u32 {
+        let (at, width) = if self.is_pci { (0x15, 1) } else { (0xfc, 4) };
+        let mut bytes = [0; 4];
+        self.board.bus.read(Space::Memory, self.base + at, &mut bytes[..width]);
+        u32::from_le_bytes(bytes)
+    }
+
     /// Where a register is, and how wide: virtio 1.2, 4.1.4.3 for a PCI function.
     fn place(&self, register: u64) -> (u64, usize) {
         match register {
@@ -149,13 +171,59 @@ impl<'b> Driver<'b> {
 
     /// Makes the chain that begins at a descriptor available, and says so.
     pub(crate) fn offer(&mut self, queue: u32, head: u16) {
+        self.add(queue, head);
+        self.notify(queue);
+    }
+
+    /// Makes the chain that begins at a descriptor available: whether the device's threshold is where this one is, 2.7.10.1.
+    pub(crate) fn add(&mut self, queue: u32, head: u16) -> bool {
         let at = AVAILABLE + QUEUE * u64::from(queue);
         let (added, _) = &mut self.queues[queue as usize];
-        let entry = at + 4 + 2 * u64::from(*added % SIZE);
+        let before = *added;
+        let entry = at + 4 + 2 * u64::from(before % SIZE);
         self.board.wires.ram.write(entry, &head.to_le_bytes()).unwrap();
         *added = added.wrapping_add(1);
         self.board.wires.ram.write(at + 2, &added.to_le_bytes()).unwrap();
-        self.notify(queue);
+        // Who adds first and looks then cannot miss one who looks last at what was added.
+        fence(Ordering::SeqCst);
+        self.half(USED + QUEUE * u64::from(queue) + 4 + 8 * u64::from(SIZE)) == before
+    }
+
+    /// How many chains of a queue have come back that were not looked at yet.
+    pub(crate) fn waiting(&self, queue: u32) -> u16 {
+        let index = self.half(USED + QUEUE * u64::from(queue) + 2);
+        index.wrapping_sub(self.queues[queue as usize].1)
+    }
+
+    /// Has the device tell of the chain that comes so many behind the next, 2.7.7.1.
+    pub(crate) fn wants(&self, queue: u32, behind: u16) {
+        let at = AVAILABLE + QUEUE * u64::from(queue) + 4 + 2 * u64::from(SIZE);
+        let threshold = self.queues[queue as usize].1.wrapping_add(behind);
+        self.board.wires.ram.write(at, &threshold.to_le_bytes()).unwrap();
+    }
+
+    /// Goes on as if so many chains had been handed over and had come back, in every queue.
+    pub(crate) fn begin_at(&mut self, index: u16) {
+        let (name, mut state) = self.board.bus.states().unwrap().remove(0);
+        let device = if self.is_pci { &mut state["device"] } else { &mut state };
+        for queue in device["queues"].as_array_mut().unwrap() {
+            (queue["next_available"], queue["next_used"]) = (index.into(), index.into());
+        }
+        self.board.bus.load(&name, state).unwrap();
+        let ram = &self.board.wires.ram;
+        for (place, counts) in (0..).zip(&mut self.queues) {
+            *counts = (index, index);
+            let behind = QUEUE * place;
+            for at in
+                [AVAILABLE + 2, AVAILABLE + 4 + 2 * u64::from(SIZE), USED + 2, USED + 4 + 8 * u64::from(SIZE)]
+            {
+                ram.write(at + behind, &index.to_le_bytes()).unwrap();
+            }
+        }
+    }
+
+    fn half(&self, at: u64) -> u16 {
+        u16::from_le_bytes(self.board.bytes(at, 2).try_into().unwrap())
     }
 
     /// Says that there is something in a queue.
@@ -189,18 +257,20 @@ impl<'b> Driver<'b> {
         places
     }
 
-    /// What has come back since the last time: which chain, and how much was written to it.
+    /// What has come back since the last time: which chain, and how much was written to it. The next is to be told of.
     pub(crate) fn used(&mut self, queue: u32) -> Vec<(u32, u32)> {
         let at = USED + QUEUE * u64::from(queue);
         let word = |at: u64| u32::from_le_bytes(self.board.bytes(at, 4).try_into().unwrap());
-        let index = u16::from_le_bytes(self.board.bytes(at + 2, 2).try_into().unwrap());
-        let seen = &mut self.queues[queue as usize].1;
+        let index = self.half(at + 2);
+        let mut seen = self.queues[queue as usize].1;
         let mut used = Vec::new();
-        while *seen != index {
-            let entry = at + 4 + 8 * u64::from(*seen % SIZE);
+        while seen != index {
+            let entry = at + 4 + 8 * u64::from(seen % SIZE);
             used.push((word(entry), word(entry + 4)));
-            *seen = seen.wrapping_add(1);
+            seen = seen.wrapping_add(1);
         }
+        self.queues[queue as usize].1 = seen;
+        self.wants(queue, 0);
         used
     }
 }

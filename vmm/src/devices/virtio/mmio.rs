@@ -70,8 +70,7 @@ impl Mmio {
             register::INTERRUPT_STATUS => core.state.interrupt_status,
             register::STATUS => core.state.status,
             register::SHM..=register::SHM_END => u32::MAX,
-            // Nothing changes in a configuration while it is read.
-            register::CONFIG_GENERATION => 0,
+            register::CONFIG_GENERATION => core.state.generation,
             // The others can only be written.
             _ => 0,
         }

@@ -1,11 +1,13 @@
 //! Virtio devices, by what they do and apart from how they are reached: virtio 1.2, 2 "Basic facilities of a virtio device" and 5
 //! "Device types".
 
+mod balloon;
 mod blk;
 mod chain;
 mod console;
 mod mmio;
 mod model;
+mod net;
 mod pci;
 mod ring;
 mod rng;

@@ -163,8 +163,7 @@ impl Pci {
             (register::CONFIG_MSIX_VECTOR, 2) => self.vectors.configuration.into(),
             (register::NUM_QUEUES, 2) => count,
             (register::DEVICE_STATUS, 1) => core.state.status,
-            // Nothing changes in a configuration while it is read.
-            (register::CONFIG_GENERATION, 1) => 0,
+            (register::CONFIG_GENERATION, 1) => core.state.generation & 0xff,
             (register::QUEUE_SELECT, 2) => core.state.queue_sel,
             (register::QUEUE_SIZE, 2) => setup.map_or(0, |setup| setup.size),
             (register::QUEUE_MSIX_VECTOR, 2) => {

@@ -1,6 +1,6 @@
 //! Split virtqueues: virtio 1.2, 2.7 "Split virtqueues".
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 
 use serde::{Deserialize, Serialize};
 use virtio_queue::{Queue, QueueOwnedT, QueueState, QueueT};
@@ -20,6 +20,8 @@ pub(super) struct Setup {
     pub(super) is_ready: bool,
     next_available: u16,
     next_used: u16,
+    /// Whether there was more in it than is taken in one go.
+    pub(super) goes_on: bool,
 }
 
 /// A queue: what a driver has set up, and the rings themselves once it is ready.
@@ -29,8 +31,8 @@ pub(super) struct Ring {
     queue: Option<Queue>,
     /// How many chains may still be taken before the driver is heard again: it may add more all the while.
     left: u16,
-    /// Whether anything was used that the driver wants to be told of.
-    is_told: bool,
+    /// Whether anything was used.
+    is_used: bool,
 }
 
 /// What a driver sets in the available ring if it does not want to be told: 2.7.6, VIRTQ_AVAIL_F_NO_INTERRUPT.
@@ -46,6 +48,7 @@ impl Setup {
             is_ready: false,
             next_available: 0,
             next_used: 0,
+            goes_on: false,
         }
     }
 
@@ -71,7 +74,7 @@ impl Setup {
 
 impl Ring {
     pub(super) fn new(most: u16) -> Self {
-        Self { setup: Setup::new(most), most, queue: None, left: 0, is_told: false }
+        Self { setup: Setup::new(most), most, queue: None, left: 0, is_used: false }
     }
 
     /// How many entries it may have.
@@ -116,45 +119,103 @@ impl Ring {
     }
 
     fn next(&mut self, ram: &Ram) -> Result<Option<Chain>, Broken> {
-        let Some(queue) = self.queue.as_mut().filter(|_| self.left > 0) else { return Ok(None) };
-        let size = queue.size();
-        let mut available = queue.iter(ram.guest()).map_err(|error| match error {
-            virtio_queue::Error::InvalidAvailRingIndex => Broken::Index,
-            _ => Broken::Ring,
-        })?;
-        let Some(chain) = available.next() else { return Ok(None) };
-        self.left -= 1;
-        Chain::follow(chain, size, ram).map(Some)
+        let Some(queue) = self.queue.as_mut() else { return Ok(None) };
+        if self.left == 0 {
+            self.setup.goes_on = has_more(queue, ram)?;
+            return Ok(None);
+        }
+        let mut found = pop(queue, ram)?;
+        // A driver that goes by thresholds has not spoken of what it has added before it saw this one.
+        if found.is_none() && queue.event_idx_enabled() && has_more(queue, ram)? {
+            found = pop(queue, ram)?;
+        }
+        self.left -= u16::from(found.is_some());
+        Ok(found)
+    }
+
+    /// The next chain, which stays where it is.
+    fn peek(&mut self, ram: &Ram) -> Result<Option<Chain>, Broken> {
+        let found = self.next(ram)?;
+        if let Some(queue) = self.queue.as_mut().filter(|_| found.is_some()) {
+            queue.go_to_previous_position();
+            self.left += 1;
+        }
+        Ok(found)
     }
 
     fn give_back(&mut self, chain: &Chain, written: u32, ram: &Ram) -> Result<(), Broken> {
         let Some(queue) = self.queue.as_mut() else { return Ok(()) };
         queue.add_used(ram.guest(), chain.head, written).map_err(|_| Broken::Ring)?;
-        let flags: u16 =
-            ram.guest().load(GuestAddress(queue.avail_ring()), Ordering::SeqCst).map_err(|_| Broken::Ring)?;
-        self.is_told |= u16::from_le(flags) & NO_INTERRUPT == 0;
+        self.is_used = true;
         Ok(())
     }
+
+    /// Whether the driver wants to be told of what was used since [`Rings`] were made: 2.7.7.2.
+    fn interrupts(&mut self, ram: &Ram) -> bool {
+        let Some(queue) = self.queue.as_mut().filter(|_| self.is_used) else { return false };
+        if queue.event_idx_enabled() {
+            return queue.needs_notification(ram.guest()).unwrap_or(true);
+        }
+        // The driver looks at what was used after it has set its flags, and so this must look at them after it was used.
+        fence(Ordering::SeqCst);
+        let flags = ram.guest().load(GuestAddress(queue.avail_ring()), Ordering::Relaxed);
+        flags.map_or(0, u16::from_le) & NO_INTERRUPT == 0
+    }
+}
+
+/// Takes the next chain.
+fn pop(queue: &mut Queue, ram: &Ram) -> Result<Option<Chain>, Broken> {
+    let size = queue.size();
+    let mut available = queue.iter(ram.guest()).map_err(|error| match error {
+        virtio_queue::Error::InvalidAvailRingIndex => Broken::Index,
+        _ => Broken::Ring,
+    })?;
+    available.next().map(|chain| Chain::follow(chain, size, ram)).transpose()
+}
+
+/// Whether there is another chain. If there is none, a driver that goes by thresholds says so when it adds one: its threshold is
+/// where the device has come to, 2.7.10.
+fn has_more(queue: &mut Queue, ram: &Ram) -> Result<bool, Broken> {
+    let has_more = if queue.event_idx_enabled() {
+        queue.enable_notification(ram.guest())
+    } else {
+        queue.avail_idx(ram.guest(), Ordering::Acquire).map(|index| index.0 != queue.next_avail())
+    };
+    has_more.map_err(|_| Broken::Ring)
 }
 
 /// The queues of a device that works.
 pub struct Rings<'a> {
     rings: &'a mut [Ring],
     ram: &'a Ram,
+    /// Whether the device's configuration is another now.
+    pub(super) is_configured: bool,
 }
 
 impl<'a> Rings<'a> {
-    pub(super) fn of(rings: &'a mut [Ring], ram: &'a Ram) -> Self {
+    /// Those of a driver that says by thresholds or by flags what it wants to be told of.
+    pub(super) fn of(rings: &'a mut [Ring], ram: &'a Ram, by_thresholds: bool) -> Self {
         for ring in rings.iter_mut() {
-            (ring.left, ring.is_told) = (ring.most, false);
+            (ring.left, ring.is_used) = (ring.most, false);
+            ring.queue.iter_mut().for_each(|queue| queue.set_event_idx(by_thresholds));
         }
-        Self { rings, ram }
+        Self { rings, ram, is_configured: false }
     }
 
     /// The next chain that the driver has made available in a queue, if there is one. No more are taken in one go than the queue has
-    /// room for: a driver that adds more meanwhile has to say so again.
+    /// room for: of what a driver adds meanwhile the device takes some later, whether it hears of it or not.
     pub fn next(&mut self, queue: usize) -> Result<Option<Chain>, Broken> {
         self.rings.get_mut(queue).map_or(Ok(None), |ring| ring.next(self.ram))
+    }
+
+    /// The chain that [`Rings::next`] would take.
+    pub fn peek(&mut self, queue: usize) -> Result<Option<Chain>, Broken> {
+        self.rings.get_mut(queue).map_or(Ok(None), |ring| ring.peek(self.ram))
+    }
+
+    /// Has the driver told that the device's configuration is another now.
+    pub fn configuration_changed(&mut self) {
+        self.is_configured = true;
     }
 
     /// Gives a chain back to the driver, with so many bytes written to it.
@@ -162,9 +223,16 @@ impl<'a> Rings<'a> {
         self.rings.get_mut(queue).map_or(Ok(()), |ring| ring.give_back(chain, written, self.ram))
     }
 
+    /// The queues that had more in them than was taken in the last go, which is this one's to take.
+    pub(super) fn going_on(&mut self) -> Vec<usize> {
+        let rings = self.rings.iter_mut().enumerate();
+        rings.filter_map(|(queue, ring)| std::mem::take(&mut ring.setup.goes_on).then_some(queue)).collect()
+    }
+
     /// The queues for which the driver is to be interrupted.
-    pub(super) fn interrupting(&self) -> Vec<usize> {
-        let told = self.rings.iter().enumerate().filter(|(_, ring)| ring.is_told);
-        told.map(|(queue, _)| queue).collect()
+    pub(super) fn interrupting(&mut self) -> Vec<usize> {
+        let ram = self.ram;
+        let rings = self.rings.iter_mut().enumerate();
+        rings.filter_map(|(queue, ring)| ring.interrupts(ram).then_some(queue)).collect()
     }
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::model::Model;
 use super::ring::{Ring, Setup};
 use super::{Broken, Rings};
+use crate::clock::Clock;
 use crate::{Ram, Wires};
 
 /// A device with its queues, as far as its driver has set it up.
@@ -15,6 +16,7 @@ pub(super) struct Core {
     pub(super) rings: Vec<Ring>,
     pub(super) state: State,
     pub(super) ram: Ram,
+    clock: Clock,
     /// What the driver is to be told of and has not been yet.
     news: News,
 }
@@ -24,7 +26,7 @@ pub(super) struct Core {
 pub(super) struct News {
     /// The queues in which something was used.
     pub(super) queues: Vec<usize>,
-    /// Whether the device needs a reset.
+    /// Whether the configuration is another now, or the device needs a reset.
     pub(super) is_configured: bool,
 }
 
@@ -38,6 +40,8 @@ pub(super) struct State {
     pub(super) driver_features: u64,
     pub(super) queue_sel: u32,
     pub(super) interrupt_status: u32,
+    /// How often the configuration has become another: 2.5.
+    pub(super) generation: u32,
 }
 
 /// All of it.
@@ -56,18 +60,21 @@ const NEEDS_RESET: u32 = 64;
 /// Of the interrupt status.
 const USED: u32 = 1;
 const CONFIGURED: u32 = 2;
-/// What every device here offers: tables of indirect descriptors, and the first version of the standard, which it insists on.
+/// What every device here offers: tables of indirect descriptors, thresholds from which on either side is told of something, and
+/// the first version of the standard, which it insists on.
 const INDIRECT: u64 = 1 << 28;
+const EVENT_IDX: u64 = 1 << 29;
 const VERSION_1: u64 = 1 << 32;
 
 impl Core {
     pub(super) fn new(model: Box<dyn Model>, wires: &Wires) -> Self {
         let rings = model.queues().iter().map(|most| Ring::new(*most)).collect();
-        Self { model, rings, state: State::default(), ram: wires.ram.clone(), news: News::default() }
+        let (ram, clock) = (wires.ram.clone(), wires.clock.clone());
+        Self { model, rings, state: State::default(), ram, clock, news: News::default() }
     }
 
     fn features(&self) -> u64 {
-        self.model.features() | INDIRECT | VERSION_1
+        self.model.features() | INDIRECT | EVENT_IDX | VERSION_1
     }
 
     /// The 32 features that are selected.
@@ -158,8 +165,12 @@ impl Core {
         self.act(|model, rings| model.work(queue, rings));
     }
 
+    /// Takes what was left in the queues, and acts on what came meanwhile.
     pub(super) fn poll(&mut self) {
-        self.act(|model, rings| model.poll(rings));
+        self.act(|model, rings| {
+            rings.going_on().into_iter().try_for_each(|queue| model.work(queue, rings))?;
+            model.poll(rings)
+        });
     }
 
     /// Lets the device work, if its driver is ready and has done nothing wrong.
@@ -167,16 +178,29 @@ impl Core {
         if self.state.status & (DRIVER_OK | NEEDS_RESET) != DRIVER_OK {
             return;
         }
-        let mut rings = Rings::of(&mut self.rings, &self.ram);
+        let by_thresholds = self.state.driver_features & EVENT_IDX != 0;
+        let mut rings = Rings::of(&mut self.rings, &self.ram, by_thresholds);
         let worked = work(&mut *self.model, &mut rings);
-        let queues = rings.interrupting();
+        let (queues, is_configured) = (rings.interrupting(), rings.is_configured);
         if !queues.is_empty() {
             self.state.interrupt_status |= USED;
         }
         self.news.queues.extend(queues);
+        if is_configured {
+            self.state.generation = self.state.generation.wrapping_add(1);
+            self.configured();
+        }
         if let Err(broken) = worked {
             tracing::debug!(target: "vmm::virtio", "the device needs a reset: cannot {broken}");
             self.needs_reset();
+        }
+        self.go_on();
+    }
+
+    /// Has itself polled again if there is more in a queue than is taken in one go.
+    fn go_on(&self) {
+        if self.rings.iter().any(|ring| ring.setup.goes_on) {
+            self.clock.wake_at(self.clock.now().saturating_add(1));
         }
     }
 
@@ -184,9 +208,13 @@ impl Core {
     fn needs_reset(&mut self) {
         self.state.status |= NEEDS_RESET;
         if self.state.status & DRIVER_OK != 0 {
-            self.state.interrupt_status |= CONFIGURED;
-            self.news.is_configured = true;
+            self.configured();
         }
+    }
+
+    fn configured(&mut self) {
+        self.state.interrupt_status |= CONFIGURED;
+        self.news.is_configured = true;
     }
 
     /// What the driver is to be told of, once.
@@ -218,6 +246,7 @@ impl Core {
         if self.state.status & DRIVER_OK != 0 {
             self.model.start(self.state.driver_features);
         }
+        self.go_on();
         Ok(())
     }
 }
