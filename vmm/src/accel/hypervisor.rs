@@ -223,9 +223,14 @@ pub trait Hypervisor: Send {
         Ok(serde_json::to_value(())?)
     }
 
-    /// Takes such a state over, before the vCPUs take theirs.
+    /// Takes such a state over, before the vCPUs take theirs; what of it counts the time stands until [`Hypervisor::go_on`].
     fn load(&mut self, state: Value) -> Result<(), AccelError> {
         Ok(serde_json::from_value(state)?)
+    }
+
+    /// Lets the timer and the clock of the state that was loaded go on, once the vCPUs have theirs.
+    fn go_on(&mut self) -> Result<(), AccelError> {
+        Ok(())
     }
 }
 

@@ -43,13 +43,14 @@ impl Machine {
             }
             Err(source) => Err(MachineError::Cpu { id, source }),
         };
-        // The vCPUs come first: reading one may have it take what the interrupt controllers hold for it.
+        // The vCPUs come behind the accel, whose timer may still tick: what comes meanwhile is in a vCPU's local APIC.
+        let accel = self.hypervisor.state().map_err(MachineError::Accel)?;
         let cpus =
             self.cpus.iter().enumerate().map(|(id, held)| cpu(id, held.state())).collect::<Result<_, _>>()?;
         Ok(State {
             memory: self.ram().size(),
             irqchip: self.irqchip().to_string(),
-            accel: self.hypervisor.state().map_err(MachineError::Accel)?,
+            accel,
             devices: self.bus().states()?,
             cpus,
         })
@@ -59,17 +60,19 @@ impl Machine {
     /// a machine that only a reset makes good.
     pub fn load_state(&mut self, state: State) -> Result<(), SnapshotError> {
         self.check_state(&state)?;
+        // The controllers' states have the levels of the lines already. What has fallen due since is told by the first poll of the next
+        // run, when everything is there to take it.
+        let _quiet = self.wires().interrupts.quiet();
         for (name, state) in state.devices {
             self.bus().load(&name, state)?;
         }
-        // Behind the devices, whose lines reach interrupt controllers of the accel's that have that behind them already.
         self.hypervisor.load(state.accel).map_err(MachineError::Accel)?;
         let parts = self.cpus.iter_mut().zip(&self.attentions).zip(state.cpus).enumerate();
         for (id, ((cpu, attention), CpuState { registers, is_halted })) in parts {
             cpu.load(registers).map_err(|source| MachineError::Cpu { id, source })?;
             attention.set_halted(is_halted);
         }
-        Ok(())
+        Ok(self.hypervisor.go_on().map_err(MachineError::Accel)?)
     }
 
     /// Whether a state is of a machine that is made as this one.

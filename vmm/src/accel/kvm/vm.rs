@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::cpu::KvmCpu;
 use super::cpuid;
-use super::irqchip::{ChipsState, KernelApics, KernelChips};
+use super::irqchip::{ChipsState, KernelApics, KernelChips, TimerState};
 use super::shown::{KvmListener, Shown};
 use super::trace::{of_accel, told};
 use crate::accel::{AccelError, Cpu, Hypervisor, InAccel};
@@ -31,8 +31,16 @@ pub(super) struct KvmVm {
     has_deadline: bool,
     /// The kernel's interrupt controllers before any guest reached them, if there are any.
     fresh: Option<ChipsState>,
+    /// What has been loaded and is to go on once the vCPUs have their states.
+    standing: Option<Standing>,
     /// The MSRs that a vCPU's reset puts back.
     msrs: Vec<u32>,
+}
+
+/// What counts the time.
+struct Standing {
+    timer: Option<TimerState>,
+    clock: Option<u64>,
 }
 
 /// What is the whole VM's of a saved state.
@@ -48,7 +56,8 @@ impl KvmVm {
     pub(super) fn new(kvm: Kvm, fd: VmFd, cpuid: CpuId) -> Self {
         let (shown, model) = (Arc::new(Shown::new(fd)), CpuModel::default());
         let (irqchip, has_deadline) = (IrqChip::None, false);
-        Self { kvm, shown, cpuid, model, irqchip, has_deadline, fresh: None, msrs: Vec::new() }
+        let (fresh, standing) = (None, None);
+        Self { kvm, shown, cpuid, model, irqchip, has_deadline, fresh, standing, msrs: Vec::new() }
     }
 
     /// Has the MSRs of the local APIC come to this program, where the kernel can send them.
@@ -144,7 +153,9 @@ impl Hypervisor for KvmVm {
     }
 
     fn reset(&mut self) -> Result<(), AccelError> {
-        self.fresh.as_ref().map_or(Ok(()), |fresh| fresh.put_back(&self.shown))
+        let Some(fresh) = &self.fresh else { return Ok(()) };
+        fresh.put_back(&self.shown)?;
+        fresh.timer.as_ref().map_or(Ok(()), |timer| timer.put_back(&self.shown))
     }
 
     fn state(&self) -> Result<Value, AccelError> {
@@ -160,6 +171,15 @@ impl Hypervisor for KvmVm {
             (Some(chips), Some(fresh)) if chips.is_like(fresh) => chips.put_back(&self.shown)?,
             (None, None) => {}
             _ => return Err(AccelError::Missing("the interrupt controllers of the saved state")),
+        }
+        self.standing = Some(Standing { timer: chips.and_then(|chips| chips.timer), clock });
+        Ok(())
+    }
+
+    fn go_on(&mut self) -> Result<(), AccelError> {
+        let Some(Standing { timer, clock }) = self.standing.take() else { return Ok(()) };
+        if let Some(timer) = timer {
+            timer.put_back(&self.shown)?;
         }
         match clock {
             // How long it stood still is not told: the guest goes on where it was.
