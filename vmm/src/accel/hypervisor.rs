@@ -89,6 +89,9 @@ pub enum CpuError {
     /// A saved state is of another processor.
     #[error("take its state: {0}")]
     OtherState(String),
+    /// Its guest is a hypervisor at work.
+    #[error("save a guest that has guests of its own: what the processor has of those is not saved")]
+    HasGuests,
     /// It cannot do something.
     #[error("do without {0}")]
     Missing(&'static str),
@@ -293,7 +296,8 @@ pub trait Cpu: Send {
     /// All of it that a guest can see, between two runs.
     fn state(&self) -> Result<Value, CpuError>;
 
-    /// Takes a state over. One that is none of a vCPU like this one is refused, and it stays as it is.
+    /// Takes a state over. One that is none of a vCPU like this one is refused, and it stays as it is; one of which the accel refuses a
+    /// part leaves a vCPU that only a reset makes good.
     fn load(&mut self, state: Value) -> Result<(), CpuError>;
 
     /// The general registers.

@@ -13,7 +13,9 @@ use serde_json::Value;
 use super::cpu::KvmCpu;
 use super::cpuid;
 use super::irqchip::{ChipsState, KernelApics, KernelChips, TimerState};
+use super::reset::unlisted_msrs;
 use super::shown::{KvmListener, Shown};
+use super::state::whole;
 use super::trace::{of_accel, told};
 use crate::accel::{AccelError, Cpu, Hypervisor, InAccel};
 use crate::devices::local_apic::TSC_DEADLINE;
@@ -148,8 +150,11 @@ impl Hypervisor for KvmVm {
         if self.msrs.is_empty() {
             let msrs = of_accel("KVM_GET_MSR_INDEX_LIST", self.kvm.get_msr_index_list())?;
             self.msrs = msrs.as_slice().to_vec();
+            let unlisted = unlisted_msrs(&fd);
+            self.msrs.extend(unlisted.iter().filter(|index| !msrs.as_slice().contains(index)));
         }
-        Ok(Box::new(KvmCpu::new(fd, Arc::clone(&self.shown), self.irqchip, cpuid, &self.msrs)?))
+        let shown = Arc::clone(&self.shown);
+        Ok(Box::new(KvmCpu::new(fd, shown, self.irqchip, cpuid, &self.msrs, id == 0)?))
     }
 
     fn reset(&mut self) -> Result<(), AccelError> {
@@ -166,7 +171,7 @@ impl Hypervisor for KvmVm {
     }
 
     fn load(&mut self, state: Value) -> Result<(), AccelError> {
-        let VmState { chips, clock } = serde_json::from_value(state)?;
+        let VmState { chips, clock } = whole(&state)?;
         match (&chips, &self.fresh) {
             (Some(chips), Some(fresh)) if chips.is_like(fresh) => chips.put_back(&self.shown)?,
             (None, None) => {}
