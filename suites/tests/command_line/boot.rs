@@ -124,7 +124,7 @@ fn refused(line: &str, sentence: &str) {
 
 #[test]
 fn what_is_wrong_is_said_in_one_sentence() {
-    refused("boot", "there is nothing to boot: -kernel FILE says what");
+    refused("boot", "there is nothing to boot: -kernel FILE or -bios FILE says what");
     refused("boot -kernel /nowhere/kernel", "cannot read /nowhere/kernel: ");
     refused("boot -kernel /", "cannot read /: ");
     refused("boot -accel qtest -kernel /dev/null", "cannot boot /dev/null: it is empty");
