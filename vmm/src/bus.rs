@@ -14,9 +14,10 @@ pub struct Bus {
     devices: Vec<(String, Mutex<Seat>)>,
 }
 
-/// A device, and what it has besides its regions, as the map was last told.
+/// A device, its regions, and what it has besides, as the map was last told.
 struct Seat {
     device: Box<dyn Device>,
+    regions: Vec<Region>,
     windows: Vec<Window>,
 }
 
@@ -52,7 +53,10 @@ impl Bus {
         let mapped: Vec<_> =
             regions.iter().enumerate().map(|(number, region)| (*region, target(number))).collect();
         self.map.add(name, ORDINARY, &mapped)?;
-        self.devices.push((name.to_owned(), Mutex::new(Seat { device, windows: Vec::new() })));
+        self.devices.push((
+            name.to_owned(),
+            Mutex::new(Seat { device, regions: regions.to_vec(), windows: Vec::new() }),
+        ));
         self.show_windows(index);
         Ok(())
     }
@@ -125,14 +129,35 @@ impl Bus {
         self.devices.iter().map(state).collect()
     }
 
-    /// Gives the device of this name its state back.
+    /// The name of each device, and its regions in words, in the order in which they were put there.
+    pub(crate) fn places(&self) -> Vec<(String, String)> {
+        let regions =
+            |seat| lock(seat).regions.iter().map(Region::to_string).collect::<Vec<_>>().join(" and ");
+        self.devices.iter().map(|(name, seat)| (name.clone(), regions(seat))).collect()
+    }
+
+    /// Has what devices have written to disks outlive a failure of the host's power.
+    pub(crate) fn flush(&self) -> Result<(), StateError> {
+        self.devices.iter().try_for_each(|(name, seat)| {
+            let flushed = lock(seat).device.flush();
+            flushed.map_err(|source| StateError::Flush { device: name.clone(), source })
+        })
+    }
+
+    /// Gives the device of this name its state back: the first, if there are several.
     pub fn load(&self, name: &str, state: Value) -> Result<(), StateError> {
-        let device = name.to_owned();
         let found = self.devices.iter().position(|(held, _)| held == name);
-        let Some(index) = found else { return Err(StateError::NoDevice { device }) };
-        let loaded = lock(&self.devices[index].1).device.load(state);
+        let index = found.ok_or_else(|| StateError::NoDevice { device: name.to_owned() })?;
+        self.load_at(index, state)
+    }
+
+    /// Gives the device that was put there as this one, from zero, its state back.
+    pub(crate) fn load_at(&self, index: usize, state: Value) -> Result<(), StateError> {
+        let no_device = || StateError::NoDevice { device: format!("number {index}") };
+        let (name, seat) = self.devices.get(index).ok_or_else(no_device)?;
+        let loaded = lock(seat).device.load(state);
         self.show_windows(index);
-        loaded.map_err(|source| StateError::Form { device, source })
+        loaded.map_err(|source| StateError::Form { device: name.clone(), source })
     }
 
     /// Tells the map of what devices have besides their regions, where something that they look at has changed since they were added.

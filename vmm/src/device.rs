@@ -2,6 +2,7 @@
 //!
 //! A device has no I/O of its own and no thread: it answers accesses, and reaches outside through [`Wires`] alone.
 
+use std::io;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -119,6 +120,14 @@ pub enum StateError {
         /// What is wrong.
         source: serde_json::Error,
     },
+    /// What it has written cannot be kept.
+    #[error("write what {device} has to its disk: {source}")]
+    Flush {
+        /// The device's name.
+        device: String,
+        /// What the host says.
+        source: io::Error,
+    },
     /// There is no such device.
     #[error("take the state of {device}: there is no such device")]
     NoDevice {
@@ -147,6 +156,11 @@ pub trait Device: Send {
 
     /// Makes it as it was when the machine was built, but for what its data sheet says a reset leaves.
     fn reset(&mut self);
+
+    /// Has what it has written to disks outlive a failure of the host's power.
+    fn flush(&self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// All that a guest can see of it.
     fn state(&self) -> Result<Value, serde_json::Error>;

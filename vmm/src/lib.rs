@@ -73,7 +73,7 @@ pub use memory::{Block, MemoryError, Ram};
 pub use power::{End, Limit, Power};
 pub use processor::{CpuModel, CpuModelError, Feature, feature_names};
 pub use region::{Region, RegionError, Space};
-pub use snapshot::{CpuState, FORMAT as SNAPSHOT_FORMAT, SnapshotError, State};
+pub use snapshot::{CpuState, DeviceState, FORMAT as SNAPSHOT_FORMAT, SnapshotError, State};
 pub use view::{Range, View};
 pub use window::{DECODED, OVER_RAM, Shows, Window};
 

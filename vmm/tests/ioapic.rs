@@ -97,3 +97,15 @@ fn what_nobody_accepts_is_not_waited_for() {
     ioapic.set(9, false);
     assert_eq!(ioapic.set(9, true), Some(sent));
 }
+
+#[test]
+fn a_masked_pin_has_its_message_until_what_it_sent_has_ended() {
+    let mut ioapic = IoApic::default();
+    redirect(&mut ioapic, 9, LEVEL);
+    let sent = ioapic.set(9, true);
+    redirect(&mut ioapic, 9, LEVEL | 0x1_0000);
+    assert_eq!(ioapic.messages()[9], sent);
+    ioapic.set(9, false);
+    ioapic.end(0x42);
+    assert_eq!(ioapic.messages()[9], None);
+}

@@ -251,10 +251,10 @@ fn settings_stay_over_a_reset_if_they_are_to(#[case] feature: u8, #[case] sector
     [4, 0].into_iter().for_each(|byte| board.outb(0x3f6, byte));
     board.outb(0x1f7, 0xec);
     board.data(0x1f0, 112, 2);
-    assert_eq!(board.word_at(0x1f0), sectors);
+    assert_eq!(board.inw(0x1f0), sectors);
     board.bus.reset();
     decode(&board);
     board.outb(0x1f7, 0xec);
     board.data(0x1f0, 112, 2);
-    assert_eq!(board.word_at(0x1f0), 63, "a reset of the machine is another");
+    assert_eq!(board.inw(0x1f0), 63, "a reset of the machine is another");
 }

@@ -13,7 +13,7 @@ fn a_disc_is_identified_by_its_own_command() {
     board.task(0x170, [0, 0, 0, 0, 0, 0, 0xec]);
     assert_eq!((board.inb(0x177) & 1, board.inb(0x174), board.inb(0x175)), (1, 0x14, 0xeb));
     board.task(0x170, [0, 0, 0, 0, 0, 0, 0xa1]);
-    assert_eq!(board.word_at(0x170), 0x85c0);
+    assert_eq!(board.inw(0x170), 0x85c0);
 }
 
 #[rstest]

@@ -6,9 +6,12 @@ mod small;
 use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::Value;
-use small::{LIMIT, boot, interrupt_kernel, outs, pc, run, timer_kernel};
+use small::{LIMIT, boot, clock_kernel, interrupt_kernel, outs, pc, run, timer_kernel};
 use vmm::boot::load;
-use vmm::{Builder, End, IrqChip, Limit, Machine, SNAPSHOT_FORMAT, SnapshotError, accel, machine_class};
+use vmm::{
+    Builder, Disk, End, IrqChip, Limit, Machine, Region, SNAPSHOT_FORMAT, SnapshotError, Space, accel,
+    machine_class,
+};
 
 fn saved(machine: &Machine) -> Vec<u8> {
     let mut file = Vec::new();
@@ -24,13 +27,14 @@ fn handed_on(old: &Machine, irqchip: IrqChip, cpus: u32) -> Machine {
     new
 }
 
+/// Always has an interrupt due by the time its machine is saved.
 #[rstest]
-#[case(IrqChip::Kernel)]
-#[case(IrqChip::Split)]
-#[case(IrqChip::User)]
-fn a_kernel_goes_from_machine_to_machine_again_and_again(#[case] irqchip: IrqChip) {
+fn a_kernel_goes_from_machine_to_machine_again_and_again(
+    #[values(IrqChip::Kernel, IrqChip::Split, IrqChip::User)] irqchip: IrqChip,
+    #[values(timer_kernel(), clock_kernel())] kernel: Vec<u8>,
+) {
     let Some(mut machine) = pc(irqchip, 1) else { return };
-    load(&mut machine, &boot(&timer_kernel())).unwrap();
+    load(&mut machine, &boot(&kernel)).unwrap();
     let mut moves = 0;
     let end = loop {
         // A new machine's first entry may come back at once to look for interrupts, and the next for room for one.
@@ -84,10 +88,36 @@ fn what_the_saved_machine_had_not_written_is_zero() {
     assert!(new.ram().contents().unwrap() == old.ram().contents().unwrap());
 }
 
-/// What passes by itself between two looks: the time to the next second, the power management's timer, the clock of the guest, the
-/// time stamp counter, and two of Hyper-V's. And what a battery keeps in the MC146818, with its address, which a reset leaves.
-const PASSES: [&str; 8] =
-    ["update", "time", "clock", "msrs[16]", "msrs[1073741840]", "msrs[1073741856]", "cells", "selected"];
+/// What passes by itself between two looks, by its whole path: the clock of the guest and its time stamp counter, how long ago the
+/// kernel's timer was loaded, and two of Hyper-V's,
+/// what our timers and the calendar count. And the address of the MC146818, which a reset leaves.
+const PASSES: &[&str] = &[
+    ".accel.clock",
+    ".accel.chips.timer.ages[0]",
+    ".accel.chips.timer.ages[1]",
+    ".accel.chips.timer.ages[2]",
+    ".cpus[0].registers.msrs[16].data",
+    ".cpus[0].registers.msrs[1073741840].data",
+    ".cpus[0].registers.msrs[1073741856].data",
+    ".devices[i8254].state.polled",
+    ".devices[i8254].state.counters[1].since",
+    ".devices[mc146818].state.time",
+    ".devices[mc146818].state.registers.update",
+    ".devices[mc146818].state.registers.periodic",
+    ".devices[mc146818].state.registers.selected",
+    ".devices[mc146818].state.registers.cells[0]",
+    ".devices[mc146818].state.registers.cells[2]",
+    ".devices[mc146818].state.registers.cells[4]",
+    ".devices[mc146818].state.registers.cells[6]",
+    ".devices[mc146818].state.registers.cells[7]",
+    ".devices[mc146818].state.registers.cells[8]",
+    ".devices[mc146818].state.registers.cells[9]",
+    ".devices[mc146818].state.registers.cells[12]",
+    ".devices[mc146818].state.registers.cells[50]",
+    ".devices[piix4-pm].state.time",
+    ".devices[piix4-pm].state.registers.overflows",
+    ".devices[piix4-pm].state.registers.status",
+];
 
 #[rstest]
 #[case(IrqChip::Kernel)]
@@ -123,7 +153,89 @@ fn a_machine_that_is_reset_is_a_fresh_one(#[case] irqchip: IrqChip) {
 }
 
 fn passes(name: &str) -> bool {
-    PASSES.iter().any(|word| name.contains(&format!(".{word}")))
+    name.split_once(": ").is_some_and(|(path, _)| PASSES.contains(&path))
+}
+
+/// Sets an MSR.
+fn wrmsr(msr: u32, low: u32) -> Vec<u8> {
+    // mov ecx, msr; mov eax, low; xor edx, edx; wrmsr
+    [&[0xb9], &msr.to_le_bytes()[..], &[0xb8], &low.to_le_bytes(), &[0x31, 0xd2, 0x0f, 0x30]].concat()
+}
+
+/// A machine whose vCPU has something everywhere: MSRs and debug registers by its guest, the rest as if by one.
+fn full(irqchip: IrqChip) -> Option<Machine> {
+    let mut machine = pc(irqchip, 1)?;
+    let msrs = [(0x174, 8), (0x175, 0x5678), (0x176, 0x1234), (0x277, 0x0007_0106)];
+    let mut sets = msrs.iter().flat_map(|(msr, low)| wrmsr(*msr, *low)).collect::<Vec<_>>();
+    sets.extend([0xb8, 0x02, 0x04, 0x00, 0x00]); // mov eax, 0x402
+    sets.extend([0x0f, 0x23, 0xc0, 0x0f, 0x23, 0xd8, 0x0f, 0x23, 0xf8]); // mov dr0, eax; mov dr3, eax; mov dr7, eax
+    sets.extend(outs(&[(0x43, 0x74), (0x41, 0x10), (0x41, 0x10), (0x21, 0x5a), (0xf4, 0)]));
+    assert_eq!(run(&mut machine, &interrupt_kernel(1, &[], &sets)), End::Exited { status: 1 });
+    // A table of page directories, and another that the processor has not seen.
+    machine.ram().write(0x8000, &[0x01, 0x90, 0, 0]).unwrap();
+    let cpu = machine.cpu(0).unwrap();
+    let mut sregs = cpu.sregs().unwrap();
+    (sregs.cr0, sregs.cr2, sregs.cr3) = (sregs.cr0 | 1 << 31, 0x1234_5000, 0x8000);
+    (sregs.cr4, sregs.cr8) = (sregs.cr4 | 1 << 5, 5);
+    cpu.set_sregs(&sregs).unwrap();
+    let mut regs = cpu.regs().unwrap();
+    (regs.rbx, regs.rbp) = (0x1122_3344, 0x5566_7788);
+    cpu.set_regs(&regs).unwrap();
+    let mut fpu = cpu.fpu().unwrap();
+    (fpu.xmm[3], fpu.fpr[2], fpu.mxcsr) = ([7; 16], [5; 16], 0x1fa0);
+    cpu.set_fpu(&fpu).unwrap();
+    cpu.nmi().unwrap();
+    machine.ram().write(0x8000, &[0x01, 0xa0, 0, 0]).unwrap();
+    Some(machine)
+}
+
+#[rstest]
+#[case(IrqChip::Kernel)]
+#[case(IrqChip::Split)]
+#[case(IrqChip::User)]
+fn a_restored_machine_is_the_saved_one_field_by_field(#[case] irqchip: IrqChip) {
+    let Some(old) = full(irqchip) else { return };
+    let before = serde_json::to_value(old.state().unwrap()).unwrap();
+    let file = saved(&old);
+    let mut new = pc(irqchip, 1).unwrap();
+    let fresh = serde_json::to_value(new.state().unwrap()).unwrap();
+    new.restore(&mut file.as_slice()).unwrap();
+    let after = serde_json::to_value(new.state().unwrap()).unwrap();
+    let (mut found, mut set) = (Vec::new(), Vec::new());
+    differences("", &before, &after, &mut found);
+    found.retain(|name| !passes(name));
+    assert!(found.is_empty(), "{found:#?}");
+    differences("", &fresh, &before, &mut set);
+    for part in ["sregs", "regs", "fpu", "msrs", "debug", "events"] {
+        let path = format!(".cpus[0].registers.{part}");
+        assert!(set.iter().any(|name| name.starts_with(&path)), "nothing was set in {part}");
+    }
+    let clock = |state: &Value| state["accel"]["clock"].as_u64();
+    assert!(clock(&after) >= clock(&before), "the guest's clock goes back");
+}
+
+/// The state of a machine, spoilt: why it is refused.
+fn refused_state(spoil: impl FnOnce(&mut Value)) -> Option<String> {
+    let mut machine = pc(IrqChip::Kernel, 1)?;
+    let mut state = serde_json::to_value(machine.state().unwrap()).unwrap();
+    spoil(&mut state);
+    let refused = machine.load_state(serde_json::from_value(state).unwrap()).unwrap_err();
+    machine.reset().unwrap();
+    Some(refused.to_string())
+}
+
+#[rstest]
+#[case::registers("/cpus/0/registers/regs", "another length")]
+#[case::local_apic("/cpus/0/registers/apic/0", "another length")]
+#[case::timer("/accel/chips/timer/registers", "another length")]
+#[case::msrs("/cpus/0/registers/msrs", "it has not the MSRs that there are here")]
+fn what_is_cut_in_a_state_is_told(#[case] path: &str, #[case] why: &str) {
+    let cut = |state: &mut Value| {
+        let part = state.pointer_mut(path).unwrap().as_array_mut().unwrap();
+        part.truncate(part.len() - 1);
+    };
+    let Some(told) = refused_state(cut) else { return };
+    assert!(told.contains(why), "{told}");
 }
 
 /// The names of the fields in which two states differ.
@@ -134,8 +246,10 @@ fn differences(name: &str, one: &Value, other: &Value, found: &mut Vec<String>) 
                 .for_each(|(key, value)| differences(&format!("{name}.{key}"), value, &other[key], found));
         }
         (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
-            let named = |part: &Value, index: usize| {
-                part["index"].as_u64().map_or(index.to_string(), |msr| msr.to_string())
+            let named = |part: &Value, index: usize| match (&part["index"], &part["name"]) {
+                (Value::Number(msr), _) => msr.to_string(),
+                (_, Value::String(device)) => device.clone(),
+                _ => index.to_string(),
             };
             for (index, (one, other)) in one.iter().zip(other).enumerate() {
                 differences(&format!("{name}[{}]", named(one, index)), one, other, found);
@@ -173,6 +287,7 @@ fn what_is_no_snapshot_of_this_machine_is_refused_with_the_reason() {
     for length in [17, 20, 30, 200, file.len() - 1] {
         assert_eq!(refused(&file[..length]), "it is cut off", "{length}");
     }
+    assert_eq!(refused(&[&file[..], b"more"].concat()), "it is damaged: there is something behind its end");
     assert_eq!(
         refused(&saved(&still(2 * SMALL, 1))),
         "it is of another machine: its memory: 2 MiB; here: 1 MiB"
@@ -198,6 +313,56 @@ fn a_processor_of_another_model_is_refused() {
     let builder = builder.model("isa-debug-exit").and_then(|builder| builder.model("isa-debugcon")).unwrap();
     let told = builder.build().unwrap().restore(&mut saved(&old).as_slice()).unwrap_err().to_string();
     assert!(told.ends_with("it is of another processor model, or of a host with other features"), "{told}");
+}
+
+/// A PC with a disk, and with a debug port where it is asked for.
+fn with_disk(sectors: usize, is_read_only: bool, port: u16) -> Machine {
+    let (_, hypervisor) = accel::open("qtest").unwrap();
+    let builder = Builder::with_cpus(hypervisor, SMALL, 1, IrqChip::User).unwrap();
+    let builder = (machine_class("pc").unwrap().furnish)(builder).unwrap();
+    let builder = builder.disk(Disk::in_memory(vec![0; 512 * sectors], is_read_only)).unwrap();
+    let place = [Region::ports(port, port)];
+    builder.model_at("isa-debug-exit", "isa-debug-exit", &place).and_then(Builder::build).unwrap()
+}
+
+#[rstest]
+#[case::size(
+    with_disk(7, false, 0x501),
+    "take the state of virtio-blk@0: it has another size or other features"
+)]
+#[case::read_only(
+    with_disk(8, true, 0x501),
+    "take the state of virtio-blk@0: it has another size or other features"
+)]
+#[case::place(
+    with_disk(8, false, 0xf4),
+    "it is of another machine: its device: isa-debug-exit at ports 0x501..=0x501; here: isa-debug-exit at ports 0xf4..=0xf4"
+)]
+fn a_machine_with_another_disk_or_port_is_refused(#[case] mut machine: Machine, #[case] why: &str) {
+    let file = saved(&with_disk(8, false, 0x501));
+    with_disk(8, false, 0x501).restore(&mut file.as_slice()).unwrap();
+    let told = machine.restore(&mut file.as_slice()).unwrap_err().to_string();
+    assert!(told.contains(why), "{told}");
+}
+
+#[test]
+fn two_devices_of_one_name_have_each_their_own_state() {
+    let two = || {
+        let (_, hypervisor) = accel::open("qtest").unwrap();
+        let builder = Builder::with_cpus(hypervisor, SMALL, 1, IrqChip::User).unwrap();
+        let builder = (machine_class("pc").unwrap().furnish)(builder).unwrap();
+        let second = [Region::ports(0x280, 0x287).by(1)];
+        builder.model_at("com1", "com1", &second).and_then(Builder::build).unwrap()
+    };
+    let (old, mut new) = (two(), two());
+    for (port, byte) in [(0x3ff, 0x11), (0x287, 0x22)] {
+        old.bus().write(Space::Ports, port, &[byte]);
+    }
+    new.restore(&mut saved(&old).as_slice()).unwrap();
+    let mut bytes = [[0]; 2];
+    new.bus().read(Space::Ports, 0x3ff, &mut bytes[0]);
+    new.bus().read(Space::Ports, 0x287, &mut bytes[1]);
+    assert_eq!(bytes, [[0x11], [0x22]]);
 }
 
 proptest! {

@@ -2,19 +2,27 @@
 //! in QEMU's text protocol.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use tempfile::TempDir;
 
 use crate::assay::{Said, assay, command, usable};
 
-/// A kernel with a Multiboot header that says `hi` on the first serial port and exits with 1.
-fn payload(folder: &TempDir) -> PathBuf {
+/// A kernel with a Multiboot header, of this code.
+fn kernel(folder: &TempDir, code: &[u8]) -> PathBuf {
     const LOAD: u32 = 0x10_0000;
     let flags = 0x1_0000_u32;
     let checksum = 0_u32.wrapping_sub(0x1bad_b002).wrapping_sub(flags);
     let header = [0x1bad_b002, flags, checksum, LOAD, LOAD, 0, 0, LOAD + 32];
+    let path = folder.path().join("payload.flat");
+    let bytes = header.iter().flat_map(|word: &u32| word.to_le_bytes()).chain(code.iter().copied());
+    std::fs::write(&path, bytes.collect::<Vec<u8>>()).unwrap();
+    path
+}
+
+/// One that says `hi` on the first serial port and exits with 1.
+fn payload(folder: &TempDir) -> PathBuf {
     #[rustfmt::skip]
     let code = [
         0x66, 0xba, 0xf8, 0x03, // mov dx, 0x3f8
@@ -23,10 +31,47 @@ fn payload(folder: &TempDir) -> PathBuf {
         0xb0, 0x00, 0xe6, 0xf4, // mov al, 0; out 0xf4, al
         0xeb, 0xfe,             // jmp $
     ];
-    let path = folder.path().join("payload.flat");
-    let bytes: Vec<u8> = header.iter().flat_map(|word: &u32| word.to_le_bytes()).chain(code).collect();
-    std::fs::write(&path, bytes).unwrap();
-    path
+    kernel(folder, &code)
+}
+
+/// One that says `h`, waits for a byte on the first serial port, says that, and exits with 1.
+fn echo(folder: &TempDir) -> PathBuf {
+    #[rustfmt::skip]
+    let code = [
+        0x66, 0xba, 0xf8, 0x03, // mov dx, 0x3f8
+        0xb0, b'h', 0xee,       // mov al, 'h'; out dx, al
+        0x66, 0xba, 0xfd, 0x03, // mov dx, 0x3fd
+        0xec, 0xa8, 0x01,       // in al, dx; test al, 1
+        0x74, 0xfb,             // jz in
+        0x66, 0xba, 0xf8, 0x03, // mov dx, 0x3f8
+        0xec, 0xee,             // in al, dx; out dx, al
+        0xb0, 0x00, 0xe6, 0xf4, // mov al, 0; out 0xf4, al
+        0xeb, 0xfe,             // jmp $
+    ];
+    kernel(folder, &code)
+}
+
+#[test]
+fn a_machine_that_one_process_saves_goes_on_in_another() {
+    if !usable() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (payload, saved) = (echo(&folder), folder.path().join("saved"));
+    let machine = ["boot", "-device", "isa-debug-exit", "-serial", "stdio", "-m", "16"];
+    let boot = |to: &Path| {
+        let mut first = command(machine);
+        first.arg("-kernel").arg(&payload).args(["-save-after", "1", "-save"]).arg(to);
+        Said::of(&first.stdin(Stdio::null()).output().unwrap())
+    };
+    assert!(boot(folder.path()).sentence(1).ends_with(": it is there and no file"));
+    let before = boot(&saved).printed().to_owned();
+    let mut second = command(machine);
+    second.arg("-restore").arg(&saved).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut second = second.spawn().unwrap();
+    second.stdin.take().unwrap().write_all(b"x").unwrap();
+    let said = Said::of(&second.wait_with_output().unwrap());
+    assert_eq!((said.status, (before + &said.out).as_str(), said.err.as_str()), (Some(1), "hx", ""));
 }
 
 #[test]
@@ -79,7 +124,7 @@ fn refused(line: &str, sentence: &str) {
 
 #[test]
 fn what_is_wrong_is_said_in_one_sentence() {
-    refused("boot", "there is nothing to boot: -kernel FILE says what");
+    refused("boot", "there is nothing to boot: -kernel FILE or -bios FILE says what");
     refused("boot -kernel /nowhere/kernel", "cannot read /nowhere/kernel: ");
     refused("boot -kernel /", "cannot read /: ");
     refused("boot -accel qtest -kernel /dev/null", "cannot boot /dev/null: it is empty");

@@ -89,6 +89,9 @@ pub enum CpuError {
     /// A saved state is of another processor.
     #[error("take its state: {0}")]
     OtherState(String),
+    /// Its guest is a hypervisor at work.
+    #[error("save a guest that has guests of its own: what the processor has of those is not saved")]
+    HasGuests,
     /// It cannot do something.
     #[error("do without {0}")]
     Missing(&'static str),
@@ -228,9 +231,14 @@ pub trait Hypervisor: Send {
         Ok(serde_json::to_value(())?)
     }
 
-    /// Takes such a state over, before the vCPUs take theirs.
+    /// Takes such a state over, before the vCPUs take theirs; what of it counts the time stands until [`Hypervisor::go_on`].
     fn load(&mut self, state: Value) -> Result<(), AccelError> {
         Ok(serde_json::from_value(state)?)
+    }
+
+    /// Lets the timer and the clock of the state that was loaded go on, once the vCPUs have theirs.
+    fn go_on(&mut self) -> Result<(), AccelError> {
+        Ok(())
     }
 }
 
@@ -293,7 +301,8 @@ pub trait Cpu: Send {
     /// All of it that a guest can see, between two runs.
     fn state(&self) -> Result<Value, CpuError>;
 
-    /// Takes a state over. One that is none of a vCPU like this one is refused, and it stays as it is.
+    /// Takes a state over. One that is none of a vCPU like this one is refused, and it stays as it is; one of which the accel refuses a
+    /// part leaves a vCPU that only a reset makes good.
     fn load(&mut self, state: Value) -> Result<(), CpuError>;
 
     /// The general registers.

@@ -25,6 +25,20 @@ pub(super) fn fill(builder: Builder, options: &Options) -> Result<Builder, Strin
     Ok(builder)
 }
 
+/// Whether there is a disk that the guest can write to.
+pub(super) fn are_written(options: &Options) -> bool {
+    let disks = [&options.hda, &options.hdb, &options.hdc, &options.hdd].into_iter().flatten();
+    disks.chain(&options.disk).any(|disk| !read(disk).1)
+}
+
+fn read(disk: &str) -> (&str, bool) {
+    match disk.rsplit_once(',') {
+        Some((path, "readonly=on" | "readonly" | "ro")) => (path, true),
+        Some((path, "readonly=off")) => (path, false),
+        _ => (disk, false),
+    }
+}
+
 /// Refuses drives that nothing reaches.
 pub(super) fn check(builder: &Builder, options: &Options, machine: &str) -> Result<(), String> {
     let drives = [&options.hda, &options.hdb, &options.hdc, &options.hdd, &options.cdrom];
@@ -42,10 +56,6 @@ const CDROM: usize = 2;
 
 /// Opens what names a disk: a file, and with a comma whether it is only read.
 pub(super) fn open(disk: &str) -> Result<Disk, String> {
-    let (path, is_read_only) = match disk.rsplit_once(',') {
-        Some((path, "readonly=on" | "readonly" | "ro")) => (path, true),
-        Some((path, "readonly=off")) => (path, false),
-        _ => (disk, false),
-    };
+    let (path, is_read_only) = read(disk);
     Disk::open(Path::new(path), is_read_only).map_err(|error| format!("cannot {error}"))
 }

@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::build::{build, devices, reads_terminal};
 use super::options::Options;
@@ -76,8 +77,8 @@ fn run(options: &Options) -> Result<u8, String> {
 }
 
 fn run_to_the_end(machine: &mut Machine, boot: Option<&Boot>, options: &Options) -> Result<End, String> {
-    let saving = Saving::of(options)?;
-    let _raw = reads_terminal(options).then(|| read_terminal(machine, &saving)).transpose()?;
+    let mut saving = Saving::of(options)?;
+    let raw = reads_terminal(options).then(|| read_terminal(machine, &saving)).transpose()?.flatten();
     let place = options.s.then(|| Place::Tcp("127.0.0.1:1234".to_owned())).or_else(|| options.gdb.clone());
     let line = place.map(|place| Line::open(&place, machine.stop())).transpose();
     let line = line.map_err(|error| error.to_string())?;
@@ -90,32 +91,39 @@ fn run_to_the_end(machine: &mut Machine, boot: Option<&Boot>, options: &Options)
             Some(stream) => serve(machine, stream).map_err(sentence)?,
             None => Some(machine.run(saving.limit()).map_err(sentence)?),
         };
-        // A debugger that has gone leaves the machine to go on.
-        let Some(end) = end else { continue };
-        debugger = line.as_ref().and_then(Line::came);
-        if debugger.is_some() && end == End::Stopped {
-            continue;
-        }
+        // Whatever it has ended with, somebody may have asked for something meanwhile.
+        let saves = saving.asked.saves.swap(false, Ordering::Relaxed);
+        let ends = saving.asked.ends.swap(false, Ordering::Relaxed);
+        debugger = end.is_some().then(|| line.as_ref().and_then(Line::came)).flatten();
         match end {
-            End::Stopped if saving.was_asked(machine)? => {}
-            End::OutOfTime => {
-                saving.at_the_end(machine)?;
-                return Ok(End::Stopped);
-            }
-            End::Reset if !options.no_reboot && options.restore.is_some() => {
-                return Err(
-                    "the machine resets, and what it was booted from was not saved with it".to_owned()
-                );
-            }
-            End::Reset if !options.no_reboot => {
-                machine.reset().map_err(sentence)?;
-                if let Some(boot) = boot {
-                    load(machine, boot).map_err(sentence)?;
-                }
-            }
-            end => return Ok(end),
+            // A debugger that has gone leaves the machine to go on.
+            None => {}
+            Some(End::Stopped) if saves || ends || debugger.is_some() => {}
+            Some(End::OutOfTime) => match saving.at_the_end(machine) {
+                Ok(()) => return Ok(End::Stopped),
+                // Who sits there can make room, and save it then.
+                Err(why) if raw.is_some() => eprintln!("assay: {}\r", without_number(&why)),
+                Err(why) => return Err(why),
+            },
+            Some(End::Reset) if !options.no_reboot => boot_again(machine, boot, options)?,
+            Some(end) => return Ok(end),
+        }
+        if saves {
+            saving.save_and_go_on(machine);
+        }
+        if ends {
+            return Ok(End::Stopped);
         }
     }
+}
+
+/// Resets the machine, and begins with what it was booted from.
+fn boot_again(machine: &mut Machine, boot: Option<&Boot>, options: &Options) -> Result<(), String> {
+    if options.restore.is_some() && boot.is_none() && options.bios.is_none() {
+        return Err("the machine resets, and what it was booted from was not saved with it".to_owned());
+    }
+    machine.reset().map_err(sentence)?;
+    boot.map_or(Ok(()), |boot| load(machine, boot).map_err(sentence))
 }
 
 /// Has what is typed on standard input go to the first serial port: byte by byte, where it is a terminal.
@@ -155,7 +163,7 @@ fn converse(machine: &Machine, place: &str) -> Result<End, String> {
 }
 
 /// What the host says of an error, without its number: the words are enough.
-fn without_number(why: &str) -> String {
+pub(super) fn without_number(why: &str) -> String {
     match why.split_once(" (os error ").and_then(|(words, rest)| Some((words, rest.split_once(')')?.1))) {
         Some((words, rest)) => format!("{words}{rest}"),
         None => why.to_owned(),

@@ -3,12 +3,14 @@
 use std::fmt::{self, Write as _};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
+
+use super::saving::Asked;
 
 /// A terminal that hands on every byte as it is typed; it is as before when this is gone.
 pub(super) struct Raw(Termios);
@@ -37,20 +39,20 @@ impl Drop for Raw {
 #[derive(Debug, Default)]
 pub(super) struct Escape {
     is_begun: bool,
-    saves: Arc<AtomicBool>,
+    asked: Arc<Asked>,
 }
 
 const CTRL_A: u8 = 1;
 
 impl Escape {
-    /// One that says here when the machine is to be saved.
-    pub(super) fn saying(saves: Arc<AtomicBool>) -> Self {
-        Self { is_begun: false, saves }
+    /// One that says here what is asked for.
+    pub(super) fn saying(asked: Arc<Asked>) -> Self {
+        Self { is_begun: false, asked }
     }
 
     /// Takes out of `bytes` what is for this program: whether the machine is to stop, for good or to be saved.
     pub(super) fn filter(&mut self, bytes: &mut Vec<u8>) -> bool {
-        let mut ends = false;
+        let mut stops = false;
         bytes.retain(|byte| {
             let was_begun = std::mem::take(&mut self.is_begun);
             match (was_begun, *byte) {
@@ -59,18 +61,19 @@ impl Escape {
                     false
                 }
                 (true, b'x' | b'X') => {
-                    ends = true;
+                    stops = true;
+                    self.asked.ends.store(true, Ordering::Relaxed);
                     false
                 }
                 (true, b's' | b'S') => {
-                    ends = true;
-                    self.saves.store(true, Ordering::Relaxed);
+                    stops = true;
+                    self.asked.saves.store(true, Ordering::Relaxed);
                     false
                 }
                 _ => true,
             }
         });
-        ends
+        stops
     }
 }
 
@@ -130,9 +133,9 @@ impl Visit for Line {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::Ordering;
 
-    use super::Escape;
+    use super::{Asked, Escape};
 
     #[test]
     fn ctrl_a_x_ends_it_and_ctrl_a_twice_is_typed_once() {
@@ -146,11 +149,14 @@ mod tests {
     }
 
     #[test]
-    fn ctrl_a_s_stops_it_to_be_saved() {
-        let saves = Arc::new(AtomicBool::new(false));
-        let mut escape = Escape::saying(Arc::clone(&saves));
+    fn ctrl_a_s_stops_it_to_be_saved_and_what_is_behind_it_is_kept() {
+        let asked = Arc::new(Asked::default());
+        let mut escape = Escape::saying(Arc::clone(&asked));
         let mut bytes = b"a\x01sb".to_vec();
-        assert!(escape.filter(&mut bytes) && saves.load(Ordering::Relaxed));
+        assert!(escape.filter(&mut bytes));
         assert_eq!(bytes, b"ab");
+        assert!(asked.saves.load(Ordering::Relaxed) && !asked.ends.load(Ordering::Relaxed));
+        assert!(escape.filter(&mut b"\x01x".to_vec()));
+        assert!(asked.saves.load(Ordering::Relaxed) && asked.ends.load(Ordering::Relaxed));
     }
 }

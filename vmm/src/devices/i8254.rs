@@ -16,7 +16,6 @@ crate::device!(
     [Region::ports(0x40, 0x43).by(1), Region::ports(0x61, 0x61).by(1)],
     |wires| Box::new(I8254 {
         state: State::default(),
-        polled: 0,
         clock: wires.clock.clone(),
         line: wires.interrupts.line(0)
     })
@@ -31,8 +30,6 @@ const REFRESH: u64 = 15_000;
 
 struct I8254 {
     state: State,
-    /// The count of ticks when the line was last set.
-    polled: i64,
     clock: Clock,
     line: Line,
 }
@@ -43,6 +40,8 @@ struct State {
     counters: [Counter; 3],
     /// Bits 0 and 1 of port 0x61: the gate, and whether the speaker is on.
     speaker: u8,
+    /// The count of ticks when the line was last set.
+    polled: i64,
 }
 
 impl I8254 {
@@ -53,13 +52,13 @@ impl I8254 {
     /// Lets the interrupt line follow the first counter's output: with an edge for any number of them that have been missed.
     fn settle(&mut self, tick: i64) {
         let timer = &mut self.state.counters[0];
-        if timer.rises_within(self.polled, tick) {
+        if timer.rises_within(self.state.polled, tick) {
             self.line.set(false);
             self.line.set(true);
         }
         timer.catch_up(tick);
         self.line.set(timer.output(tick));
-        self.polled = tick;
+        self.state.polled = tick;
         if let Some(next) = timer.next_rise(tick).and_then(|next| u64::try_from(next).ok()) {
             self.clock.wake_at(nanos(next, HERTZ));
         }
@@ -145,15 +144,16 @@ impl Device for I8254 {
     }
 
     fn reset(&mut self) {
-        self.state = State::default();
-        self.polled = self.tick();
-        self.settle(self.polled);
+        let tick = self.tick();
+        self.state = State { polled: tick, ..State::default() };
+        self.settle(tick);
     }
 
     fn state(&self) -> Result<Value, serde_json::Error> {
         // Another machine's clock shows another time: what is saved is counted from now.
-        let mut state = self.state.clone();
-        state.counters.iter_mut().for_each(|counter| counter.count_from(self.tick()));
+        let (mut state, tick) = (self.state.clone(), self.tick());
+        state.counters.iter_mut().for_each(|counter| counter.count_from(tick));
+        state.polled = state.polled.saturating_sub(tick);
         serde_json::to_value(&state)
     }
 
@@ -164,9 +164,11 @@ impl Device for I8254 {
             counter.be_possible();
             counter.count_from(tick.saturating_neg());
         }
+        loaded.polled = loaded.polled.min(0).saturating_add(tick);
         self.state = loaded;
-        self.polled = tick;
-        self.settle(self.polled);
+        // What has risen since the line was last set is told at the next poll.
+        self.line.set(self.state.counters[0].output(self.state.polled));
+        self.clock.wake_at(self.clock.now());
         Ok(())
     }
 }

@@ -98,9 +98,10 @@ impl IoApic {
         }
     }
 
-    /// What each pin sends, none for those that are masked.
+    /// What each pin sends, none for those that are masked, unless what they have sent has not ended yet.
     pub fn messages(&self) -> Vec<Option<Message>> {
-        self.redirections.iter().map(|entry| (entry & MASKED == 0).then(|| message(*entry))).collect()
+        let sends = |entry: u64| entry & (MASKED | REMOTE_IRR) != MASKED;
+        self.redirections.iter().map(|entry| sends(*entry).then(|| message(*entry))).collect()
     }
 
     /// Reads a register of the window.

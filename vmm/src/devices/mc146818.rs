@@ -18,6 +18,7 @@ crate::device!(
         let mut rtc = Mc146818 {
             state: State::new(),
             clock: wires.clock.clone(),
+            ahead: 0,
             line: wires.interrupts.line(8),
             memory: wires.ram.size(),
             cpus: wires.cpus,
@@ -30,6 +31,8 @@ crate::device!(
 struct Mc146818 {
     state: State,
     clock: Clock,
+    /// How far its time is ahead of the clock's, after a state came from another machine: modulo all of it.
+    ahead: Nanos,
     line: Line,
     /// How much RAM there is, which firmware looks up here.
     memory: u64,
@@ -45,8 +48,15 @@ struct State {
     /// When the next second is counted in the cells.
     update: Nanos,
     /// Up to when periodic interrupts are counted.
-    #[serde(skip)]
     periodic: Nanos,
+}
+
+/// What is saved: its time goes on from where it was, whatever the clock of the next machine shows.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Saved {
+    registers: State,
+    time: Nanos,
 }
 
 const CELLS: usize = 128;
@@ -172,18 +182,22 @@ impl State {
 
 impl Mc146818 {
     fn settle(&mut self) -> Nanos {
-        let now = self.clock.now();
+        let now = self.time();
         self.state.catch_up(now);
         self.line.set(self.state.cells[C] & IRQF != 0);
         if let Some(next) = self.state.deadline(now) {
-            self.clock.wake_at(next);
+            self.clock.wake_at(next.wrapping_sub(self.ahead));
         }
         now
     }
 
+    fn time(&self) -> Nanos {
+        self.clock.now().wrapping_add(self.ahead)
+    }
+
     /// As the maker of the board has it: with a battery, the host's time, and what firmware has found out.
     fn begin(&mut self) {
-        let now = self.clock.now();
+        let now = self.time();
         self.state = State::new();
         self.state.cells[A] = 0x26;
         self.state.cells[B] = 0x02;
@@ -255,24 +269,21 @@ impl Device for Mc146818 {
     }
 
     fn state(&self) -> Result<Value, serde_json::Error> {
-        // Another machine's clock shows another time: what is saved is how much of a second is left.
-        let now = self.clock.now();
-        let mut state = self.state.clone();
-        state.catch_up(now);
-        state.update = state.update.saturating_sub(now);
-        serde_json::to_value(&state)
+        serde_json::to_value(Saved { registers: self.state.clone(), time: self.time() })
     }
 
     fn load(&mut self, state: Value) -> Result<(), serde_json::Error> {
-        let mut loaded: State = serde_json::from_value(state)?;
-        if loaded.cells.len() != CELLS {
+        let Saved { mut registers, time } = serde_json::from_value(state)?;
+        if registers.cells.len() != CELLS {
             return Err(serde::de::Error::custom("it has another number of cells"));
         }
+        registers.update = registers.update.min(time.saturating_add(SECOND));
+        registers.periodic = registers.periodic.min(time);
         let now = self.clock.now();
-        loaded.update = now.saturating_add(loaded.update.clamp(1, SECOND));
-        loaded.periodic = now;
-        self.state = loaded;
-        self.settle();
+        (self.state, self.ahead) = (registers, time.wrapping_sub(now));
+        // What has fallen due since it was last looked at is told at the next poll.
+        self.line.set(self.state.cells[C] & IRQF != 0);
+        self.clock.wake_at(now);
         Ok(())
     }
 }

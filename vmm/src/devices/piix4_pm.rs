@@ -215,8 +215,11 @@ impl Device for Piix4Pm {
     fn load(&mut self, state: Value) -> Result<(), serde_json::Error> {
         let Saved { configuration, registers, time } = serde_json::from_value(state)?;
         (self.configuration, self.state) = (self.configuration.with(configuration)?, registers);
-        self.ahead = time.wrapping_sub(self.clock.now());
-        self.settle();
+        let now = self.clock.now();
+        self.ahead = time.wrapping_sub(now);
+        // What the timer has done since it was last looked at is told at the next poll.
+        self.line.set(self.state.status & self.state.enable != 0);
+        self.clock.wake_at(now);
         Ok(())
     }
 }

@@ -8,6 +8,8 @@ mod identity;
 mod packet;
 mod task;
 
+use std::io;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -115,6 +117,10 @@ impl Device for PiixIde {
         self.channels.iter_mut().for_each(Channel::reset);
     }
 
+    fn flush(&self) -> io::Result<()> {
+        self.channels.iter().try_for_each(Channel::flush)
+    }
+
     fn state(&self) -> Result<Value, serde_json::Error> {
         let [first, second] = &self.channels;
         let channels = [first.state(), second.state()];
@@ -125,6 +131,9 @@ impl Device for PiixIde {
         let State { configuration, channels } = serde_json::from_value(state)?;
         if !channels.iter().all(ChannelState::is_possible) {
             return Err(serde::de::Error::custom("no drive can be in this state"));
+        }
+        if !self.channels.iter().zip(&channels).all(|(channel, state)| channel.has_disks_of(state)) {
+            return Err(serde::de::Error::custom("other disks are in its drives"));
         }
         self.configuration = self.configuration.with(configuration)?;
         for (channel, state) in self.channels.iter_mut().zip(channels) {

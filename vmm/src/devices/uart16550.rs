@@ -54,6 +54,8 @@ struct State {
     is_empty_untold: bool,
     /// When received bytes below the trigger level are told all the same; none while there are none.
     timeout: Option<Nanos>,
+    /// Whether that time has come.
+    has_timed_out: bool,
 }
 
 impl Default for State {
@@ -71,6 +73,7 @@ impl Default for State {
             trigger: 0,
             is_empty_untold: false,
             timeout: None,
+            has_timed_out: false,
         }
     }
 }
@@ -99,14 +102,14 @@ const NONE: u8 = 0x01;
 
 impl State {
     /// The interrupt of the highest priority: data sheet, table 4.
-    fn interrupt(&self, now: Nanos) -> u8 {
+    fn interrupt(&self) -> u8 {
         let asks = |bit: u8| self.ier & bit != 0;
         let level = if self.has_fifo { [1, 4, 8, 14][usize::from(self.trigger >> 6)] } else { 1 };
         if asks(4) && self.errors != 0 {
             LINE_STATUS
         } else if asks(1) && self.received.len() >= level {
             AVAILABLE
-        } else if asks(1) && self.timeout.is_some_and(|timeout| timeout <= now) {
+        } else if asks(1) && self.has_timed_out {
             TIMEOUT
         } else if asks(2) && self.is_empty_untold {
             TRANSMITTER
@@ -136,6 +139,7 @@ impl State {
         let character = 10 * 16 * u64::from(self.divisor.max(1)) * 1_000_000_000 / CRYSTAL;
         let counts = self.has_fifo && !self.received.is_empty();
         self.timeout = counts.then(|| now.saturating_add(4 * character));
+        self.has_timed_out = false;
     }
 
     fn set_modem(&mut self, lines: u8) {
@@ -158,7 +162,7 @@ impl State {
         let has_fifo = byte & 1 != 0;
         if has_fifo != self.has_fifo || byte & 3 == 3 {
             self.received.clear();
-            self.timeout = None;
+            (self.timeout, self.has_timed_out) = (None, false);
         }
         if has_fifo != self.has_fifo || byte & 5 == 5 {
             self.is_empty_untold = true;
@@ -174,8 +178,8 @@ impl State {
         std::mem::take(&mut self.errors) | ready | EMPTY
     }
 
-    fn identify(&mut self, now: Nanos) -> u8 {
-        let interrupt = self.interrupt(now);
+    fn identify(&mut self) -> u8 {
+        let interrupt = self.interrupt();
         if interrupt == TRANSMITTER {
             self.is_empty_untold = false;
         }
@@ -192,16 +196,20 @@ impl Uart {
             let Some(byte) = self.console.typed() else { break };
             self.state.receive(byte, now);
         }
-        // On a PC the interrupt goes through a gate that OUT2 opens.
-        let is_open = self.state.mcr & (OUT2 | LOOP) == OUT2;
-        let interrupt = self.state.interrupt(now);
-        self.line.set(is_open && interrupt != NONE);
-        if interrupt == NONE
+        self.state.has_timed_out = self.state.timeout.is_some_and(|timeout| timeout <= now);
+        self.tell();
+        if self.state.interrupt() == NONE
             && let Some(timeout) = self.state.timeout.filter(|_| self.state.ier & 1 != 0)
         {
             self.clock.wake_at(timeout);
         }
         now
+    }
+
+    /// Lets the interrupt line be as the registers have it. On a PC it goes through a gate that OUT2 opens.
+    fn tell(&mut self) {
+        let is_open = self.state.mcr & (OUT2 | LOOP) == OUT2;
+        self.line.set(is_open && self.state.interrupt() != NONE);
     }
 
     fn transmit(&mut self, byte: u8, now: Nanos) {
@@ -229,7 +237,7 @@ impl Device for Uart {
                 byte
             }
             (1, false) => state.ier,
-            (2, _) => state.identify(now),
+            (2, _) => state.identify(),
             (3, _) => state.lcr,
             (4, _) => state.mcr,
             (5, _) => state.line_status(),
@@ -302,7 +310,9 @@ impl Device for Uart {
         let now = self.clock.now();
         loaded.timeout = loaded.timeout.map(|left| left.saturating_add(now));
         self.state = loaded;
-        self.settle();
+        // What was typed and what has fallen due since it was last looked at is told at the next poll.
+        self.tell();
+        self.clock.wake_at(now);
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use super::route::GSIS;
 use super::trigger::{Ends, Trigger};
 use crate::accel::AccelError;
 
@@ -48,7 +49,13 @@ struct Held {
     watched: Option<Vec<(u32, bool)>>,
     /// Whether changes go to the watcher alone.
     is_cut: bool,
+    /// Whether the controller is told of none, while it and the devices take over what they were.
+    is_quiet: bool,
 }
+
+/// As long as there is one, the controller is told of no line. Then it is told of those that are low: it may have been saved while
+/// something held one that is not there any more, or does not hold it.
+pub(crate) struct Quiet(Interrupts);
 
 /// One device's end of a line, low at first. A line that is dropped is let go.
 pub struct Line {
@@ -103,6 +110,16 @@ impl Interrupts {
         }
     }
 
+    /// Has no controller told of lines while states are taken over, which have the levels of both ends. Eventfds let go of theirs
+    /// first, and whoever waits for that looks anew.
+    pub(crate) fn quiet(&self) -> Quiet {
+        self.lock().is_quiet = true;
+        let held: Vec<u32> =
+            self.0.triggers().iter().filter(|attached| attached.holds).map(|held| held.trigger.gsi).collect();
+        held.into_iter().for_each(|gsi| self.0.ended(gsi));
+        Quiet(self.clone())
+    }
+
     /// Writes a message for a device.
     pub fn message(&self, address: u64, data: u32) {
         if let Some(controller) = self.0.controller.get() {
@@ -149,6 +166,7 @@ impl Inner {
         }
         // The lock is kept, so that a controller sees the changes of a line in their order.
         if !held.is_cut
+            && !held.is_quiet
             && let Some(controller) = self.controller.get()
         {
             controller.set(gsi, level);
@@ -181,6 +199,18 @@ impl Inner {
     }
 }
 
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        let mut held = self.0.lock();
+        held.is_quiet = false;
+        let Some(controller) = self.0.0.controller.get().filter(|_| !held.is_cut) else { return };
+        let is_low = |gsi: &u32| {
+            usize::try_from(*gsi).is_ok_and(|index| held.by.get(index).is_none_or(|count| *count == 0))
+        };
+        (0..GSIS).filter(is_low).for_each(|gsi| controller.set(gsi, false));
+    }
+}
+
 /// More lines than KVM can route.
 const MOST: usize = 4096;
 /// A watcher that never looks does not cost more than this.
@@ -208,7 +238,45 @@ impl Drop for Line {
 
 #[cfg(test)]
 mod tests {
-    use super::Interrupts;
+    use std::sync::{Arc, Mutex};
+
+    use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+
+    use super::{Controller, GSIS, Interrupts};
+    use crate::irq::Trigger;
+
+    /// Keeps what it is told.
+    #[derive(Default)]
+    struct Told(Mutex<Vec<(u32, bool)>>);
+
+    impl Controller for Told {
+        fn set(&self, gsi: u32, level: bool) {
+            self.0.lock().unwrap().push((gsi, level));
+        }
+
+        fn message(&self, _: u64, _: u32) {}
+    }
+
+    #[test]
+    fn a_controller_that_takes_its_state_over_is_told_of_what_is_low_behind_that() {
+        let (lines, told) = (Interrupts::default(), Arc::new(Told::default()));
+        lines.connect(Arc::clone(&told) as _);
+        let eventfd = || EventFd::new(EFD_NONBLOCK).unwrap();
+        let (fd, resample) = (eventfd(), eventfd());
+        let rung = resample.try_clone().unwrap();
+        fd.write(1).unwrap();
+        lines.attach(Trigger { gsi: 6, fd, resample: Some(resample) }).unwrap();
+        lines.pull(&lines.triggers()[0]);
+        let mut line = lines.line(4);
+        assert_eq!(std::mem::take(&mut *told.0.lock().unwrap()), [(6, true)]);
+        let quiet = lines.quiet();
+        line.set(true);
+        assert_eq!(*told.0.lock().unwrap(), []);
+        drop(quiet);
+        let low: Vec<_> = (0..GSIS).filter(|gsi| *gsi != 4).map(|gsi| (gsi, false)).collect();
+        assert_eq!(*told.0.lock().unwrap(), low);
+        assert_eq!(rung.read().unwrap(), 1, "whoever held it looks anew");
+    }
 
     #[test]
     fn a_shared_line_is_high_as_long_as_one_holds_it() {

@@ -9,14 +9,15 @@ use super::State;
 use crate::{Machine, MachineError, MemoryError, Ram, StateError};
 
 /// The version that is written, and the only one that is read.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// What the first line begins with; the version and the end of the line follow.
 const FIRST: &[u8] = b"Assay snapshot ";
 /// The longest version that is looked at: of a file that is none of ours, nothing is read that could be more.
 const DIGITS: usize = 10;
-/// More than any machine's state has.
-const LONGEST_STATE: u64 = 256 << 20;
+/// More than the state of any machine has, and more than each of its vCPUs adds. What is read as JSON takes many times as much memory.
+const LONGEST_STATE: u64 = 4 << 20;
+const LONGEST_OF_CPU: u64 = 256 << 10;
 const PAGE: u64 = 0x1000;
 /// How many bytes of RAM are looked at at once.
 const AT_ONCE: u64 = 256 * PAGE;
@@ -63,6 +64,7 @@ pub enum SnapshotError {
 impl Machine {
     /// Writes all of it, between two runs: a disk's sectors are where they are, and are not written.
     pub fn save(&self, to: &mut dyn Write) -> Result<(), SnapshotError> {
+        self.bus().flush()?;
         let state =
             serde_json::to_vec(&self.state()?).map_err(|error| SnapshotError::Damaged(error.to_string()))?;
         to.write_all(FIRST)?;
@@ -75,17 +77,21 @@ impl Machine {
 
     /// Makes it what was saved, in another process as well: it must have been made with the same options. What is wrong with the
     /// head of the file or its state's form is found before anything is changed; a machine that has been refused later is good for
-    /// nothing until it is reset.
+    /// nothing until it is reset. Nothing may be behind the snapshot.
     pub fn restore(&mut self, from: &mut dyn Read) -> Result<(), SnapshotError> {
-        let state = read_state(from)?;
+        let cpus = self.attentions.len() as u64;
+        let state = read_state(from, LONGEST_STATE + cpus * LONGEST_OF_CPU)?;
         self.check_state(&state)?;
         // Page-directory pointers are read from RAM when registers are set.
         restore_ram(self.ram(), from)?;
+        if from.read(&mut [0])? > 0 {
+            return Err(SnapshotError::Damaged("there is something behind its end".to_owned()));
+        }
         self.load_state(state)
     }
 }
 
-fn read_state(from: &mut dyn Read) -> Result<State, SnapshotError> {
+fn read_state(from: &mut dyn Read, longest: u64) -> Result<State, SnapshotError> {
     let mut first = [0; FIRST.len()];
     read(from, &mut first).map_err(|error| match error {
         SnapshotError::CutOff => SnapshotError::NoSnapshot,
@@ -99,7 +105,7 @@ fn read_state(from: &mut dyn Read) -> Result<State, SnapshotError> {
         return Err(SnapshotError::OtherFormat(format));
     }
     let length = read_number(from)?;
-    if length > LONGEST_STATE {
+    if length > longest {
         return Err(SnapshotError::Damaged(format!("its state would have {length} bytes")));
     }
     let mut state = Vec::new();

@@ -4,4 +4,4 @@ mod file;
 mod state;
 
 pub use file::{FORMAT, SnapshotError};
-pub use state::{CpuState, State};
+pub use state::{CpuState, DeviceState, State};

@@ -13,14 +13,28 @@ use crate::{Machine, MachineError};
 pub struct State {
     /// How many bytes of RAM it has.
     pub memory: u64,
+    /// And of firmware, which is not saved.
+    pub firmware: u64,
     /// Where its interrupt controllers are.
     pub irqchip: String,
     /// What its accel has of it besides vCPUs.
     pub accel: Value,
-    /// Its devices by name, in the order in which they were put on the bus.
-    pub devices: Vec<(String, Value)>,
+    /// Its devices, in the order in which they were put on the bus.
+    pub devices: Vec<DeviceState>,
     /// Its vCPUs, in the order of their numbers.
     pub cpus: Vec<CpuState>,
+}
+
+/// A device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceState {
+    /// Its name, which others may have as well.
+    pub name: String,
+    /// Where it lies.
+    pub place: String,
+    /// All that a guest can see of it.
+    pub state: Value,
 }
 
 /// A vCPU.
@@ -43,14 +57,17 @@ impl Machine {
             }
             Err(source) => Err(MachineError::Cpu { id, source }),
         };
-        // The vCPUs come first: reading one may have it take what the interrupt controllers hold for it.
+        // The vCPUs come behind the accel, whose timer may still tick: what comes meanwhile is in a vCPU's local APIC.
+        let accel = self.hypervisor.state().map_err(MachineError::Accel)?;
         let cpus =
             self.cpus.iter().enumerate().map(|(id, held)| cpu(id, held.state())).collect::<Result<_, _>>()?;
+        let devices = self.bus().places().into_iter().zip(self.bus().states()?);
         Ok(State {
             memory: self.ram().size(),
+            firmware: self.ram().rom_size(),
             irqchip: self.irqchip().to_string(),
-            accel: self.hypervisor.state().map_err(MachineError::Accel)?,
-            devices: self.bus().states()?,
+            accel,
+            devices: devices.map(|((name, place), (_, state))| DeviceState { name, place, state }).collect(),
             cpus,
         })
     }
@@ -59,17 +76,19 @@ impl Machine {
     /// a machine that only a reset makes good.
     pub fn load_state(&mut self, state: State) -> Result<(), SnapshotError> {
         self.check_state(&state)?;
-        for (name, state) in state.devices {
-            self.bus().load(&name, state)?;
+        // The controllers' states have the levels of the lines already. What has fallen due since is told by the first poll of the next
+        // run, when everything is there to take it.
+        let _quiet = self.wires().interrupts.quiet();
+        for (index, DeviceState { state, .. }) in state.devices.into_iter().enumerate() {
+            self.bus().load_at(index, state)?;
         }
-        // Behind the devices, whose lines reach interrupt controllers of the accel's that have that behind them already.
         self.hypervisor.load(state.accel).map_err(MachineError::Accel)?;
         let parts = self.cpus.iter_mut().zip(&self.attentions).zip(state.cpus).enumerate();
         for (id, ((cpu, attention), CpuState { registers, is_halted })) in parts {
             cpu.load(registers).map_err(|source| MachineError::Cpu { id, source })?;
             attention.set_halted(is_halted);
         }
-        Ok(())
+        Ok(self.hypervisor.go_on().map_err(MachineError::Accel)?)
     }
 
     /// Whether a state is of a machine that is made as this one.
@@ -84,9 +103,13 @@ impl Machine {
         }
         same("processors", state.cpus.len().to_string(), self.cpus.len().to_string())?;
         same("interrupt controllers", state.irqchip.clone(), self.irqchip().to_string())?;
-        let names = |devices: &[(String, Value)]| {
-            devices.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
-        };
-        same("devices", names(&state.devices), names(&self.bus().states()?))
+        same("bytes of firmware", state.firmware.to_string(), self.ram().rom_size().to_string())?;
+        let ours = self.bus().places();
+        let theirs = state.devices.iter().map(|device| device.name.as_str()).collect::<Vec<_>>().join(", ");
+        let names = ours.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+        same("devices", theirs, names)?;
+        state.devices.iter().zip(ours).try_for_each(|(theirs, (name, place))| {
+            same("device", format!("{name} at {}", theirs.place), format!("{name} at {place}"))
+        })
     }
 }

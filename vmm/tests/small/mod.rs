@@ -111,10 +111,32 @@ pub(crate) fn stores(words: &[(u32, u32)]) -> Vec<u8> {
     words.iter().flat_map(store).collect() // mov dword [address], word
 }
 
-/// Initializes the i8259 pair with all but the timer masked, and programs that: 500 times a second.
+/// What initializes the i8259 pair, with these lines of the first and the second masked.
+fn pair(first: u8, second: u8) -> Vec<u8> {
+    outs(&[
+        (0x20, 0x11),
+        (0x21, 0x20),
+        (0x21, 0x04),
+        (0x21, 0x01),
+        (0xa0, 0x11),
+        (0xa1, 0x28),
+        (0xa1, 0x02),
+        (0xa1, 0x01),
+        (0x21, first),
+        (0xa1, second),
+    ])
+}
+
+/// Takes interrupts of the timer alone, and programs that: 500 times a second.
 pub(crate) fn timer_kernel() -> Vec<u8> {
-    let pair = [(0x20, 0x11), (0x21, 0x20), (0x21, 0x04), (0x21, 0x01), (0xa0, 0x11), (0xa1, 0x28)];
-    let rest =
-        [(0xa1, 0x02), (0xa1, 0x01), (0x21, 0xfe), (0xa1, 0xff), (0x43, 0x34), (0x40, 0x53), (0x40, 0x09)];
-    interrupt_kernel(5, &outs(&[(0xe9, b'!'), (0x20, 0x20)]), &outs(&[&pair[..], &rest[..]].concat()))
+    let timer = outs(&[(0x43, 0x34), (0x40, 0x53), (0x40, 0x09)]);
+    interrupt_kernel(5, &outs(&[(0xe9, b'!'), (0x20, 0x20)]), &[pair(0xfe, 0xff), timer].concat())
+}
+
+/// Takes those of the clock alone, 1024 times a second: each waits for register C to be read.
+pub(crate) fn clock_kernel() -> Vec<u8> {
+    let handler =
+        [&outs(&[(0xe9, b'!'), (0x70, 0x0c)])[..], &[0xe4, 0x71], &outs(&[(0xa0, 0x20), (0x20, 0x20)])];
+    let clock = [&outs(&[(0x70, 0x0b), (0x71, 0x42), (0x70, 0x0c)])[..], &[0xe4, 0x71]]; // in al, 0x71
+    interrupt_kernel(5, &handler.concat(), &[pair(0xfb, 0xfe), clock.concat()].concat())
 }

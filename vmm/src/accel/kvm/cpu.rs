@@ -19,7 +19,7 @@ use super::debug;
 use super::kick::{KvmKick, handle_signal};
 use super::reset::{self, PowerUp};
 use super::shown::Shown;
-use super::state::VcpuState;
+use super::state::{VcpuState, leave_guests, whole};
 use super::trace::{of_cpu, told};
 use super::watcher;
 use crate::IrqChip;
@@ -41,6 +41,8 @@ pub(super) struct KvmCpu {
     has_apic: bool,
     /// The interrupt that KVM was given for its own local APIC and has not looked at yet: nothing that can be saved tells of it.
     given: Option<u8>,
+    /// Whether it is the first of its machine.
+    is_first: bool,
 }
 
 /// What the run page says until KVM_RUN comes to the guest: no exit has this number.
@@ -80,6 +82,7 @@ impl KvmCpu {
         irqchip: IrqChip,
         cpuid: CpuId,
         msrs: &[u32],
+        is_first: bool,
     ) -> Result<Self, AccelError> {
         handle_signal()?;
         let has_apic = matches!(irqchip, IrqChip::Kernel | IrqChip::Split);
@@ -87,8 +90,20 @@ impl KvmCpu {
         let run = RunPage(&raw mut *fd.get_kvm_run());
         // SAFETY: the byte lies in the run page, which is mapped as long as `fd` lives, and dropping this cuts the kick off first.
         let kick = unsafe { KvmKick::new(&raw mut (*run.0).immediate_exit) };
-        let (kick, msrs) = (Arc::new(kick), msrs.to_vec());
-        Ok(Self { fd, run, power_up, kick, thread: None, shown, cpuid, msrs, has_apic, given: None })
+        let (kick, msrs) = (Arc::new(kick), power_up.msrs());
+        Ok(Self {
+            fd,
+            run,
+            power_up,
+            kick,
+            thread: None,
+            shown,
+            cpuid,
+            msrs,
+            has_apic,
+            given: None,
+            is_first,
+        })
     }
 
     /// KVM_RUN, and what the run page says of its end.
@@ -298,6 +313,7 @@ impl Cpu for KvmCpu {
     }
 
     fn reset(&mut self) -> Result<(), CpuError> {
+        leave_guests(&self.fd)?;
         let sregs = self.power_up.sregs;
         self.begin_anew(&sregs)?;
         self.power_up.put_back(&self.fd)?;
@@ -330,14 +346,15 @@ impl Cpu for KvmCpu {
     }
 
     fn load(&mut self, state: Value) -> Result<(), CpuError> {
-        let state: VcpuState = serde_json::from_value(state)?;
+        let state: VcpuState = whole(&state)?;
         if let Some(why) = state.misfit(&self.cpuid, &self.msrs, self.has_apic) {
             return Err(CpuError::OtherState(why));
         }
-        state.put(&self.fd)?;
+        state.put(&self.fd, self.is_first)?;
         if let Some(vector) = state.given {
             self.interrupt(vector)?;
         }
+        self.set_cr8((state.sregs.cr8 & 0xf) as u8);
         // SAFETY: the page is mapped, and no exit's data is borrowed.
         unsafe { (*self.run.0).ready_for_interrupt_injection = state.is_open.into() };
         Ok(())
@@ -364,6 +381,8 @@ impl Cpu for KvmCpu {
         if sregs.interrupt_bitmap != [0; 4] {
             self.close();
         }
+        // Without a local APIC in the kernel the next entry takes it from the run page.
+        self.set_cr8((sregs.cr8 & 0xf) as u8);
         of_cpu("KVM_SET_SREGS", self.fd.set_sregs(sregs))
     }
 }

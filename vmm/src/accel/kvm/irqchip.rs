@@ -9,7 +9,7 @@ use kvm_bindings::{
     KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE, KVM_PIT_SPEAKER_DUMMY, KvmIrqRouting, kvm_enable_cap,
     kvm_irq_routing_entry, kvm_irqchip, kvm_msi, kvm_pit_config, kvm_pit_state2,
 };
-
+use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use super::shown::Shown;
@@ -26,7 +26,17 @@ pub(super) struct KernelChips(Arc<Shown>);
 #[serde(deny_unknown_fields)]
 pub(super) struct ChipsState {
     chips: Vec<kvm_irqchip>,
-    timer: Option<kvm_pit_state2>,
+    pub(super) timer: Option<TimerState>,
+}
+
+/// The interval timer.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TimerState {
+    /// Without the times at which its counters were loaded, which are those of the host.
+    registers: kvm_pit_state2,
+    /// How many nanoseconds that is ago for each.
+    ages: [i64; 3],
 }
 
 /// The local APICs, in the kernel.
@@ -60,7 +70,7 @@ impl ChipsState {
             of_accel("KVM_GET_IRQCHIP", shown.fd.get_irqchip(&mut chip))?;
             chips.push(chip);
         }
-        let timer = has_timer.then(|| of_accel("KVM_GET_PIT2", shown.fd.get_pit2())).transpose()?;
+        let timer = has_timer.then(|| TimerState::of(shown)).transpose()?;
         Ok(Self { chips, timer })
     }
 
@@ -75,16 +85,37 @@ impl ChipsState {
         ids(self) == ids(other) && self.timer.is_some() == other.timer.is_some()
     }
 
-    /// Makes them so again.
+    /// Makes them so again, but for the timer.
     pub(super) fn put_back(&self, shown: &Shown) -> Result<(), AccelError> {
-        for chip in &self.chips {
-            of_accel("KVM_SET_IRQCHIP", shown.fd.set_irqchip(chip))?;
-        }
-        match &self.timer {
-            Some(timer) => of_accel("KVM_SET_PIT2", shown.fd.set_pit2(timer)),
-            None => Ok(()),
-        }
+        self.chips.iter().try_for_each(|chip| of_accel("KVM_SET_IRQCHIP", shown.fd.set_irqchip(chip)))
     }
+}
+
+impl TimerState {
+    fn of(shown: &Shown) -> Result<Self, AccelError> {
+        let mut registers = of_accel("KVM_GET_PIT2", shown.fd.get_pit2())?;
+        let now = time_of_host();
+        let ages = registers
+            .channels
+            .each_mut()
+            .map(|counter| now.wrapping_sub(std::mem::take(&mut counter.count_load_time)));
+        Ok(Self { registers, ages })
+    }
+
+    /// Makes it so again, from now on.
+    pub(super) fn put_back(&self, shown: &Shown) -> Result<(), AccelError> {
+        let (mut registers, now) = (self.registers, time_of_host());
+        for (counter, age) in registers.channels.iter_mut().zip(self.ages) {
+            counter.count_load_time = now.wrapping_sub(age);
+        }
+        of_accel("KVM_SET_PIT2", shown.fd.set_pit2(&registers))
+    }
+}
+
+/// Nanoseconds of the clock that the kernel's timer goes by.
+fn time_of_host() -> i64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec.wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec)
 }
 
 impl Controller for KernelChips {

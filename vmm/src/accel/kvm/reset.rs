@@ -25,7 +25,7 @@ pub(super) struct PowerUp {
 }
 
 /// IA32_TIME_STAMP_COUNTER.
-const TSC: u32 = 0x10;
+pub(super) const TSC: u32 = 0x10;
 
 impl PowerUp {
     /// What a vCPU that has just been made has, with those of these MSRs that can be read.
@@ -50,6 +50,11 @@ impl PowerUp {
         })
     }
 
+    /// The MSRs that there are, in the order in which they are saved.
+    pub(super) fn msrs(&self) -> Vec<u32> {
+        self.msrs.iter().map(|msr| msr.index).collect()
+    }
+
     /// Gives it back to the vCPU, but for what XSAVE has.
     pub(super) fn put_back(&self, fd: &VcpuFd) -> Result<(), CpuError> {
         write_msrs(fd, &self.msrs);
@@ -70,18 +75,33 @@ impl PowerUp {
     }
 }
 
+/// The MSRs that a vCPU may have and KVM does not list: the memory type ranges, and for each bank of machine checks four.
+pub(super) fn unlisted_msrs(fd: &VcpuFd) -> Vec<u32> {
+    const MCG_CAP: u32 = 0x179;
+    const BANKS: u32 = 0x400;
+    const MOST_BANKS: u64 = 32;
+    let types = [0x2ff, 0x250, 0x258, 0x259].into_iter().chain(0x268..0x270).chain(0x200..0x210);
+    let banks = read_msrs(fd, &[MCG_CAP]).first().map_or(0, |msr| msr.data & 0xff).min(MOST_BANKS) as u32;
+    types.chain(BANKS..BANKS + 4 * banks).collect()
+}
+
+/// How many MSRs are read or written at once; the kernel takes 255 at most.
+const AT_ONCE: usize = 128;
+
 /// Reads those of these MSRs that the vCPU has: KVM lists more than each vCPU has.
 pub(super) fn read_msrs(fd: &VcpuFd, indices: &[u32]) -> Vec<kvm_msr_entry> {
     let mut read = Vec::new();
     let mut rest = indices;
     while !rest.is_empty() {
+        let part = rest.iter().take(AT_ONCE);
         let entries: Vec<_> =
-            rest.iter().map(|index| kvm_msr_entry { index: *index, ..Default::default() }).collect();
+            part.map(|index| kvm_msr_entry { index: *index, ..Default::default() }).collect();
         let Ok(mut msrs) = Msrs::from_entries(&entries) else { return read };
-        let count = told("KVM_GET_MSRS", fd.get_msrs(&mut msrs)).unwrap_or(0).min(rest.len());
+        let count = told("KVM_GET_MSRS", fd.get_msrs(&mut msrs)).unwrap_or(0).min(entries.len());
         read.extend_from_slice(&msrs.as_slice()[..count]);
         // It stops at the first that cannot be read.
-        rest = rest.get(count + 1..).unwrap_or_default();
+        let refused = usize::from(count < entries.len());
+        rest = rest.get(count + refused..).unwrap_or_default();
     }
     read
 }
@@ -93,12 +113,43 @@ pub(super) fn write_msrs(fd: &VcpuFd, wanted: &[kvm_msr_entry]) {
     let now = read_msrs(fd, &indices);
     let is_so = |msr: &kvm_msr_entry| now.iter().any(|now| (now.index, now.data) == (msr.index, msr.data));
     let changed: Vec<_> = wanted.iter().filter(|msr| !is_so(msr)).copied().collect();
-    let mut rest = &changed[..];
-    while !rest.is_empty() {
-        let Ok(msrs) = Msrs::from_entries(rest) else { return };
-        let count = told("KVM_SET_MSRS", fd.set_msrs(&msrs)).unwrap_or(0);
-        rest = rest.get(count + 1..).unwrap_or_default();
+    set_msrs(fd, &changed, |_| true);
+}
+
+/// Gives every one of these MSRs its value, also one that has it already: setting another may change it. One that cannot be set must
+/// have it.
+pub(super) fn load_msrs(fd: &VcpuFd, wanted: &[kvm_msr_entry]) -> Result<(), CpuError> {
+    let has_it = |wanted: &kvm_msr_entry| {
+        read_msrs(fd, &[wanted.index]).first().is_some_and(|msr| msr.data == wanted.data)
+    };
+    match set_msrs(fd, wanted, has_it) {
+        None => Ok(()),
+        Some(msr) => {
+            let why = format!("its MSR {:#x} is {:#x}, which it cannot be here", msr.index, msr.data);
+            Err(CpuError::OtherState(why))
+        }
     }
+}
+
+/// Sets MSRs, in this order, and passes over those that are refused as long as `passes` says so: the first for which it does not.
+fn set_msrs(
+    fd: &VcpuFd,
+    wanted: &[kvm_msr_entry],
+    passes: impl Fn(&kvm_msr_entry) -> bool,
+) -> Option<kvm_msr_entry> {
+    let mut rest = wanted;
+    while !rest.is_empty() {
+        let part = &rest[..rest.len().min(AT_ONCE)];
+        let msrs = Msrs::from_entries(part).ok();
+        let set = msrs.and_then(|msrs| told("KVM_SET_MSRS", fd.set_msrs(&msrs)).ok());
+        let count = set.unwrap_or(0).min(part.len());
+        match part.get(count) {
+            Some(refused) if !passes(refused) => return Some(*refused),
+            Some(_) => rest = &rest[count + 1..],
+            None => rest = &rest[count..],
+        }
+    }
+    None
 }
 
 /// Nothing pending and nothing blocked, of what a vCPU with these can have.

@@ -12,9 +12,11 @@ use serde_json::Value;
 
 use super::cpu::KvmCpu;
 use super::cpuid;
-use super::irqchip::{ChipsState, KernelApics, KernelChips};
+use super::irqchip::{ChipsState, KernelApics, KernelChips, TimerState};
 use super::levels;
+use super::reset::unlisted_msrs;
 use super::shown::{KvmListener, Shown};
+use super::state::whole;
 use super::trace::{of_accel, told};
 use crate::accel::{AccelError, Cpu, Hypervisor, InAccel};
 use crate::devices::local_apic::TSC_DEADLINE;
@@ -32,8 +34,16 @@ pub(super) struct KvmVm {
     has_deadline: bool,
     /// The kernel's interrupt controllers before any guest reached them, if there are any.
     fresh: Option<ChipsState>,
+    /// What has been loaded and is to go on once the vCPUs have their states.
+    standing: Option<Standing>,
     /// The MSRs that a vCPU's reset puts back.
     msrs: Vec<u32>,
+}
+
+/// What counts the time.
+struct Standing {
+    timer: Option<TimerState>,
+    clock: Option<u64>,
 }
 
 /// What is the whole VM's of a saved state.
@@ -49,7 +59,8 @@ impl KvmVm {
     pub(super) fn new(kvm: Kvm, fd: VmFd, cpuid: CpuId) -> Self {
         let (shown, model) = (Arc::new(Shown::new(fd)), CpuModel::default());
         let (irqchip, has_deadline) = (IrqChip::None, false);
-        Self { kvm, shown, cpuid, model, irqchip, has_deadline, fresh: None, msrs: Vec::new() }
+        let (fresh, standing) = (None, None);
+        Self { kvm, shown, cpuid, model, irqchip, has_deadline, fresh, standing, msrs: Vec::new() }
     }
 
     /// Has the MSRs of the local APIC come to this program, where the kernel can send them.
@@ -140,8 +151,11 @@ impl Hypervisor for KvmVm {
         if self.msrs.is_empty() {
             let msrs = of_accel("KVM_GET_MSR_INDEX_LIST", self.kvm.get_msr_index_list())?;
             self.msrs = msrs.as_slice().to_vec();
+            let unlisted = unlisted_msrs(&fd);
+            self.msrs.extend(unlisted.iter().filter(|index| !msrs.as_slice().contains(index)));
         }
-        Ok(Box::new(KvmCpu::new(fd, Arc::clone(&self.shown), self.irqchip, cpuid, &self.msrs)?))
+        let shown = Arc::clone(&self.shown);
+        Ok(Box::new(KvmCpu::new(fd, shown, self.irqchip, cpuid, &self.msrs, id == 0)?))
     }
 
     fn set_levels(&mut self, levels: u8) -> Result<(), AccelError> {
@@ -149,7 +163,9 @@ impl Hypervisor for KvmVm {
     }
 
     fn reset(&mut self) -> Result<(), AccelError> {
-        self.fresh.as_ref().map_or(Ok(()), |fresh| fresh.put_back(&self.shown))
+        let Some(fresh) = &self.fresh else { return Ok(()) };
+        fresh.put_back(&self.shown)?;
+        fresh.timer.as_ref().map_or(Ok(()), |timer| timer.put_back(&self.shown))
     }
 
     fn state(&self) -> Result<Value, AccelError> {
@@ -160,11 +176,20 @@ impl Hypervisor for KvmVm {
     }
 
     fn load(&mut self, state: Value) -> Result<(), AccelError> {
-        let VmState { chips, clock } = serde_json::from_value(state)?;
+        let VmState { chips, clock } = whole(&state)?;
         match (&chips, &self.fresh) {
             (Some(chips), Some(fresh)) if chips.is_like(fresh) => chips.put_back(&self.shown)?,
             (None, None) => {}
             _ => return Err(AccelError::Missing("the interrupt controllers of the saved state")),
+        }
+        self.standing = Some(Standing { timer: chips.and_then(|chips| chips.timer), clock });
+        Ok(())
+    }
+
+    fn go_on(&mut self) -> Result<(), AccelError> {
+        let Some(Standing { timer, clock }) = self.standing.take() else { return Ok(()) };
+        if let Some(timer) = timer {
+            timer.put_back(&self.shown)?;
         }
         match clock {
             // How long it stood still is not told: the guest goes on where it was.

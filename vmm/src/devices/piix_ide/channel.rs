@@ -1,9 +1,11 @@
 //! A channel: two drives at one cable, of which the host talks to one: ATA/ATAPI-4 (T13/1153D), 7 and 9.16 "Single device
 //! configurations".
 
+use std::io;
+
 use serde::{Deserialize, Serialize};
 
-use super::drive::{Drive, State};
+use super::drive::{Drive, Medium, State};
 use super::task::SECOND;
 use crate::Access;
 use crate::disk::Drives;
@@ -21,6 +23,7 @@ pub(super) struct Channel {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ChannelState {
+    media: [Option<Medium>; 2],
     drives: [State; 2],
     is_second: bool,
     control: u8,
@@ -183,7 +186,20 @@ impl Channel {
     pub(super) fn state(&self) -> ChannelState {
         let [first, second] = &self.drives;
         let drives = [first.state.clone(), second.state.clone()];
-        ChannelState { drives, is_second: self.is_second, control: self.control }
+        ChannelState { media: self.media(), drives, is_second: self.is_second, control: self.control }
+    }
+
+    fn media(&self) -> [Option<Medium>; 2] {
+        self.drives.each_ref().map(Drive::medium)
+    }
+
+    /// Whether a state is of the disks that are here.
+    pub(super) fn has_disks_of(&self, state: &ChannelState) -> bool {
+        self.media() == state.media
+    }
+
+    pub(super) fn flush(&self) -> io::Result<()> {
+        self.drives.iter().try_for_each(Drive::flush)
     }
 
     pub(super) fn load(&mut self, state: ChannelState) {

@@ -1,5 +1,7 @@
 //! A drive at a channel, of either kind, and how data moves: ATA/ATAPI-4 (T13/1153D), 9 "Protocol".
 
+use std::io;
+
 use serde::{Deserialize, Serialize};
 
 use super::disk::{self, Geometry};
@@ -12,6 +14,15 @@ pub(super) struct Drive {
     pub(super) number: usize,
     pub(super) state: State,
     drives: Drives,
+}
+
+/// What is in a drive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Medium {
+    is_disc: bool,
+    sectors: u64,
+    is_read_only: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +118,22 @@ impl Drive {
 
     pub(super) fn media(&self) -> Option<Media> {
         self.drives.get(self.number)
+    }
+
+    /// What is known of that from outside.
+    pub(super) fn medium(&self) -> Option<Medium> {
+        let (is_disc, disk) = match self.media()? {
+            Media::Disk(disk) => (false, disk),
+            Media::Cdrom(disc) => (true, disc),
+        };
+        Some(Medium { is_disc, sectors: disk.sectors(), is_read_only: disk.is_read_only() })
+    }
+
+    pub(super) fn flush(&self) -> io::Result<()> {
+        match self.media() {
+            Some(Media::Disk(disk)) => disk.flush(),
+            _ => Ok(()),
+        }
     }
 
     /// Makes it as it is after power-up or a reset: 9.1, with the code of a diagnosis that found nothing.

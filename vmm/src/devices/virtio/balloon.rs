@@ -98,6 +98,11 @@ impl Model for Balloon {
         [self.host.target(), self.state.actual].map(u32::to_le_bytes).concat()
     }
 
+    /// What the host wants changes, and so does what it has.
+    fn identity(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
     fn configure(&mut self, offset: usize, data: &[u8]) {
         let mut actual = self.state.actual.to_le_bytes();
         for (at, byte) in (offset..).zip(data) {

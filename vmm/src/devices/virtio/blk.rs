@@ -1,5 +1,7 @@
 //! The block device: virtio 1.2, 5.2 "Block device".
 
+use std::io;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -160,6 +162,10 @@ impl Model for Blk {
 
     fn reset(&mut self) {
         self.state = State::default();
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.disk.flush()
     }
 
     fn state(&self) -> Result<Value, serde_json::Error> {

@@ -2,6 +2,8 @@
 
 mod register;
 
+use std::io;
+
 use serde_json::Value;
 
 use super::model::Model;
@@ -156,6 +158,10 @@ impl Device for Mmio {
     fn reset(&mut self) {
         self.core.reset();
         self.tell();
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.core.model.flush()
     }
 
     fn state(&self) -> Result<Value, serde_json::Error> {

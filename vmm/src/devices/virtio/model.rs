@@ -1,5 +1,7 @@
 //! What a virtio device is behind its transport, and how one is found by name.
 
+use std::io;
+
 use serde_json::Value;
 
 use super::{Broken, Rings};
@@ -38,6 +40,11 @@ pub trait Model: Send {
         Vec::new()
     }
 
+    /// What of it must be the same where its state goes on: all of its configuration, unless some of that changes.
+    fn identity(&self) -> Vec<u8> {
+        self.configuration()
+    }
+
     /// A driver writes to its configuration space.
     fn configure(&mut self, _offset: usize, _data: &[u8]) {}
 
@@ -54,6 +61,11 @@ pub trait Model: Send {
 
     /// Makes it as it was when it was made.
     fn reset(&mut self) {}
+
+    /// Has what was written to it outlive a failure of the host's power.
+    fn flush(&self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// All that a guest can see of it.
     fn state(&self) -> Result<Value, serde_json::Error> {

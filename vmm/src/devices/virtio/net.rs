@@ -122,6 +122,11 @@ impl Model for Net {
         [&self.nic.mac.0[..], &status.to_le_bytes()].concat()
     }
 
+    /// The link comes and goes.
+    fn identity(&self) -> Vec<u8> {
+        self.nic.mac.0.to_vec()
+    }
+
     fn start(&mut self, _features: u64) {
         self.wake();
     }

@@ -1,5 +1,7 @@
 //! Virtio devices that are functions of the PCI bus: virtio 1.2, 4.1 "Virtio over PCI bus", without what came before version 1.
 
+use std::io;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -367,6 +369,10 @@ impl Device for Pci {
         self.messages.reset();
         self.vectors = Vectors::none(self.vectors.queues.len());
         self.tell();
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.core.model.flush()
     }
 
     fn state(&self) -> Result<Value, serde_json::Error> {

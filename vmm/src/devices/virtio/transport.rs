@@ -48,6 +48,9 @@ pub(super) struct State {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Saved {
+    /// What the device offers and has: another disk, for instance, does not go on where this one was.
+    offered: u64,
+    identity: Vec<u8>,
     transport: State,
     queues: Vec<Setup>,
     model: Value,
@@ -139,9 +142,8 @@ impl Core {
             return false;
         }
         let accepted = self.state.driver_features;
-        let is_acceptable = accepted & !self.features() == 0 && accepted & VERSION_1 != 0;
         let mut status = status & 0xff & !NEEDS_RESET | self.state.status & NEEDS_RESET;
-        if !is_acceptable {
+        if !self.is_acceptable(accepted) {
             status &= !FEATURES_OK;
         }
         let begins = status & !self.state.status & DRIVER_OK != 0;
@@ -150,6 +152,10 @@ impl Core {
             self.model.start(accepted);
         }
         begins
+    }
+
+    fn is_acceptable(&self, features: u64) -> bool {
+        features & !self.features() == 0 && features & VERSION_1 != 0
     }
 
     pub(super) fn reset(&mut self) {
@@ -224,6 +230,8 @@ impl Core {
 
     pub(super) fn state(&self) -> Result<Value, serde_json::Error> {
         serde_json::to_value(Saved {
+            offered: self.features(),
+            identity: self.model.identity(),
             transport: self.state.clone(),
             queues: self.rings.iter().map(Ring::state).collect(),
             model: self.model.state()?,
@@ -232,7 +240,15 @@ impl Core {
 
     pub(super) fn load(&mut self, state: Value) -> Result<(), serde_json::Error> {
         let refused = |broken: Broken| serde::de::Error::custom(format!("cannot {broken}"));
-        let Saved { transport, queues, model } = serde_json::from_value(state)?;
+        let Saved { offered, identity, transport, queues, model } = serde_json::from_value(state)?;
+        if offered != self.features() || identity != self.model.identity() {
+            return Err(serde::de::Error::custom(
+                "it has another size or other features, as a disk has that is not the same",
+            ));
+        }
+        if transport.status & FEATURES_OK != 0 && !self.is_acceptable(transport.driver_features) {
+            return Err(serde::de::Error::custom("its driver has features that are not offered"));
+        }
         if queues.len() != self.rings.len() {
             return Err(serde::de::Error::custom("it has another number of queues"));
         }
