@@ -86,7 +86,7 @@ fn boots_on(irqchip: IrqChip, entry: Entry, add: Add) -> Outcome {
     let disk = Disk::in_memory(before.clone(), false);
     let mut machine = pc(irqchip, disk.clone(), add)?;
     load(&mut machine, &boot(&guest, entry)?).map_err(fault)?;
-    let end = machine.run(LIMIT);
+    let end = run(&mut machine, LIMIT);
     let console = String::from_utf8_lossy(&machine.wires().serial[0].take()).into_owned();
     let said = console.lines().find_map(|line| line.trim().strip_prefix(SAYS)).unwrap_or("nothing").trim();
     let sum: u64 = before.iter().map(|byte| u64::from(*byte)).sum();
@@ -104,17 +104,25 @@ fn boots_on(irqchip: IrqChip, entry: Entry, add: Add) -> Outcome {
             let seen = format!("{end:?}, said \"{said}\"; its last words: {}", told());
             return equal(seen, format!("PoweredOff, said \"{expected}\""));
         }
-        Err(MachineError::Cpu { source: CpuError::Unhandled { exit, rip }, id }) => {
-            let where_it_was = format!("vCPU {id} at {rip:#x}; its last words: {}", told());
-            return equal(exit, "PoweredOff".to_owned()).map_err(|stop| stop.during(where_it_was));
-        }
-        Err(error) => return Err(fault(error)),
+        Err(stop) => return Err(stop.during(format!("its last words: {}", told()))),
     }
     let mut after = vec![0; DISK];
     disk.read(0, &mut after).map_err(|error| fault_of(&error))?;
     let mut turned = before;
     turned[DISK - 512..].reverse();
     equal(after == turned, true)
+}
+
+/// Runs the machine until it ends; an exit that no machine handles is KVM's to answer for.
+pub(super) fn run(machine: &mut Machine, limit: Limit) -> Result<End, Stop> {
+    machine.run(limit).map_err(|error| match error {
+        MachineError::Cpu { source: CpuError::Unhandled { exit, rip }, id } => {
+            Broken::new(format!("vCPU {id} left the guest at {rip:#x} for what no machine handles: {exit}"))
+                .comparing("an exit that a machine handles", exit)
+                .into()
+        }
+        other => fault(other),
+    })
 }
 
 /// How a disk is added.

@@ -6,7 +6,7 @@ use vmm::boot::{Entry, load};
 use vmm::{Builder, Disk, End, IrqChip};
 
 use super::guest_init::SAYS;
-use super::linux::{DISK, LIMIT, boot, fault, pc};
+use super::linux::{DISK, LIMIT, boot, fault, pc, run};
 
 fn linux_boots_again_behind_its_own_reset() -> Outcome {
     let guest = GuestKernel::find().ok_or_else(|| Stop::Skip("there is no kernel to boot".to_owned()))?;
@@ -15,11 +15,11 @@ fn linux_boots_again_behind_its_own_reset() -> Outcome {
     let append = boot.append.clone();
     boot.append = format!("{append} restart");
     load(&mut machine, &boot).map_err(fault)?;
-    let first = machine.run(LIMIT).map_err(fault)?;
+    let first = run(&mut machine, LIMIT)?;
     machine.reset().map_err(fault)?;
     boot.append = append;
     load(&mut machine, &boot).map_err(fault)?;
-    let second = machine.run(LIMIT).map_err(fault)?;
+    let second = run(&mut machine, LIMIT)?;
     let said = machine.wires().serial[0].take();
     let said = String::from_utf8_lossy(&said);
     let lines = said.lines().filter(|line| line.trim().starts_with(SAYS)).count();

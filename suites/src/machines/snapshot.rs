@@ -6,7 +6,7 @@ use vmm::boot::{Entry, load};
 use vmm::{Builder, Disk, End, IrqChip, Limit};
 
 use super::guest_init::SAYS;
-use super::linux::{DISK, LIMIT, boot, fault, pc};
+use super::linux::{DISK, LIMIT, boot, fault, pc, run};
 
 /// After how many more exits of a processor it is moved: early, while the kernel sets its devices up, and while it is at work, if it
 /// is not done before.
@@ -48,7 +48,7 @@ fn a_boot_goes_on_elsewhere(irqchip: IrqChip) -> Outcome {
     let mut exits = MOVES.into_iter();
     let end = loop {
         let limit = Limit { exits: exits.next().unwrap_or(LIMIT.exits), ..LIMIT };
-        let end = machine.run(limit).map_err(fault)?;
+        let end = run(&mut machine, limit)?;
         said.extend(machine.wires().serial[0].take());
         if end != End::OutOfExits {
             break end;

@@ -38,7 +38,7 @@ struct Held {
     told: BTreeSet<u64>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Slot {
     block: usize,
     offset: u64,
@@ -281,4 +281,25 @@ const KVM_IOEVENTFD: libc::c_ulong = 0x4040_ae79;
 fn is_set(bitmap: &[u64], bit: u64) -> bool {
     let word = usize::try_from(bit / 64).ok().and_then(|word| bitmap.get(word));
     word.is_some_and(|word| word >> (bit % 64) & 1 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Slot;
+
+    #[test]
+    fn only_the_segment_that_is_hidden_is_another_slot() {
+        let slot = |first: u64, end: u64| Slot {
+            block: 0,
+            offset: first,
+            guest_address: first,
+            length: end - first,
+            is_writable: true,
+        };
+        let all = slot(0, 0x40_0000).parts();
+        assert_eq!((all.len(), all[0], all[18]), (19, slot(0, 0xa_0000), slot(0x10_0000, 0x40_0000)));
+        let hidden = [slot(0, 0xd_0000), slot(0xd_4000, 0x40_0000)].map(Slot::parts).concat();
+        let gone: Vec<_> = all.into_iter().filter(|part| !hidden.contains(part)).collect();
+        assert_eq!(gone, [slot(0xd_0000, 0xd_4000)]);
+    }
 }
