@@ -60,6 +60,25 @@ pub fn plainly(setting: &Setting, image: &Image) -> Result<Seen, Stop> {
     run.finish()
 }
 
+/// Runs the image on a testbed that nobody has used, but for the image before it, if there is one.
+pub fn following(setting: &Setting, before: Option<&Image>, image: &Image) -> Result<Seen, Stop> {
+    let mut testbed = Testbed::new(setting, image)?;
+    if let Some(before) = before {
+        (_, testbed) = upon(testbed, before)?;
+    }
+    upon(testbed, image).map(|(seen, _)| seen)
+}
+
+/// Lays the image out there and runs it; the testbed comes with what was seen.
+fn upon(mut testbed: Testbed, image: &Image) -> Result<(Seen, Testbed), Stop> {
+    testbed.lay(image)?;
+    let mut run = Run::upon(testbed, image);
+    while !run.is_over() {
+        run.plain_turn()?;
+    }
+    run.leave()
+}
+
 /// Both ways make the same visible. Flags of arithmetic in `undefined` are the processor's own matter, and are left out.
 #[track_caller]
 pub fn alike(image: &Image, undefined: u64, one: Way<'_>, other: Way<'_>) -> Outcome {

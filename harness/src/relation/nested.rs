@@ -3,7 +3,7 @@
 use guests::nested::{HYPERVISOR, Halting, nested, saved};
 use guests::{Image, Memory};
 
-use super::{Cut, Luggage, Run, Seen, travelling};
+use super::{Cut, Luggage, Seen, travelling, upon};
 use crate::testbed::{Setting, Testbed};
 use crate::{HostFault, Stop};
 
@@ -50,13 +50,7 @@ pub fn back_in_the_hypervisor(image: &Image) -> Result<(Seen, [u64; 4]), Stop> {
 /// The testbed is left behind: a vCPU that is in its guest's guest is not set back like another.
 fn run(image: &Image, halting: Halting) -> Result<(Seen, Testbed), Stop> {
     let image = nested(image, halting).map_err(fault)?;
-    let mut testbed = Testbed::new(&Setting::default(), &image)?;
-    testbed.lay(&image)?;
-    let mut run = Run::upon(testbed, &image);
-    while !run.is_over() {
-        run.plain_turn()?;
-    }
-    run.leave()
+    upon(Testbed::new(&Setting::default(), &image)?, &image)
 }
 
 fn fault(error: impl std::fmt::Display) -> Stop {

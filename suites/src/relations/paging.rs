@@ -1,12 +1,15 @@
 //! Code that is mapped to itself is the same code under every layout of page tables.
 
-use guests::strategies::{Operands, Place, Program, Stack, Step, Straight, Strings};
-use guests::{Levels, Mode, Paging};
-use harness::relation::{Seen, plainly, same};
+use guests::strategies::{
+    Address, Arithmetic, Form, Operand, Operands, Place, Program, Register, Stack, Start, Step, Straight,
+    Strings,
+};
+use guests::{Levels, Mode, Paging, Width};
+use harness::relation::{Seen, following, plainly, same};
 use harness::testbed::Setting;
-use harness::{Outcome, claim, offers};
+use harness::{Outcome, claim, each, offers};
 
-use super::programs::{in_mode, ready, ready_under};
+use super::programs::{halting, in_mode, ready, ready_under};
 
 macro_rules! mapped {
     ($($function:ident, $program:ident, $sentence:literal;)+) => {
@@ -50,3 +53,32 @@ fn seen(mut seen: Seen) -> Seen {
     (special.cr0, special.cr3, special.cr4, special.efer) = (0, 0, 0, 0);
     seen
 }
+
+/// Modes without paging, and with each of its kinds; and those of them in which programs run everywhere.
+const BEFORE: [Mode; 5] = [Mode::Real, Mode::Protected, Mode::Pae, Mode::Compat, Mode::Long];
+const BEHIND: [Mode; 4] = [Mode::Real, Mode::Protected, Mode::Compat, Mode::Long];
+
+/// An access to MMIO, for which KVM's emulator finds the instruction by page tables that it walks itself.
+fn modes_follow_each_other() -> Outcome {
+    let at = Address { form: Form::Base, base: 0, scale: 0, displacement: 0, resized: false };
+    let step = Operand::Store(Arithmetic::Add, Width::Word, Register(1), at);
+    let program = Program { start: Start::default(), steps: vec![step] };
+    each(BEHIND, |&mode| {
+        let ready = ready(&program, mode, Place::Mmio)?;
+        let fresh = following(&Setting::default(), None, &ready.image)?;
+        each(BEFORE, |&before| {
+            let before = halting(before, before.paging())?;
+            let seen = following(&Setting::default(), Some(&before), &ready.image)?;
+            same(&ready.image, ready.undefined, &fresh, &seen)
+        })
+    })
+}
+claim!(
+    modes_follow_each_other,
+    "KVM_SET_SREGS takes a vCPU from any mode to any other, where code on MMIO makes the same visible as on a fresh vCPU",
+    [
+        Api("4.14 KVM_SET_SREGS"),
+        Manual("Intel SDM volume 3, 4.1.1 Four Paging Modes"),
+        FixedBy("b8453cdcf260")
+    ]
+);

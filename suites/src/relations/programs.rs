@@ -89,18 +89,23 @@ pub(super) fn runs(mode: Mode, paging: Option<Paging>) -> Result<bool, Stop> {
     if let Some(known) = KNOWN.with(|known| known.borrow().get(&name).copied()) {
         return Ok(known);
     }
+    let image = halting(mode, paging)?;
+    let story = plainly(&Setting::default(), &image)?.story;
+    let is_kept = mode == Mode::Virtual8086 || story.ending.memory == Memory::Unchanged;
+    let runs = story.events == [Event::Halt] && is_kept;
+    KNOWN.with(|known| known.borrow_mut().insert(name, runs));
+    Ok(runs)
+}
+
+/// A lone HLT of `mode` under these page tables.
+pub(super) fn halting(mode: Mode, paging: Option<Paging>) -> Result<Image, Stop> {
     let halt = code(mode, |a| a.hlt()).map_err(fault)?;
     let builder = Image::builder(&halt);
     let builder = match paging.filter(|_| paging != mode.paging()) {
         Some(paging) => builder.under(paging),
         None => builder,
     };
-    let image = with_a_task(builder.build().map_err(fault)?);
-    let story = plainly(&Setting::default(), &image)?.story;
-    let is_kept = mode == Mode::Virtual8086 || story.ending.memory == Memory::Unchanged;
-    let runs = story.events == [Event::Halt] && is_kept;
-    KNOWN.with(|known| known.borrow_mut().insert(name, runs));
-    Ok(runs)
+    Ok(with_a_task(builder.build().map_err(fault)?))
 }
 
 /// Whether code that turns AVX on and uses it comes to its end here: guests::generated::avx_moves.
